@@ -79,6 +79,20 @@ ssize_t util_read_file(int dirfd, const char *path, char *buffer, size_t size)
     return (ssize_t)used;
 }
 
+int util_keep_fds(int *fds, int n, int first)
+{
+    /* Out of the way first, so that no target number is still in use as a source. */
+    for (int i = 0; i < n; i++)
+        if ((fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, first + n)) < 0)
+            return -1;
+    for (int i = 0; i < n; i++) {
+        if (dup3(fds[i], first + i, O_CLOEXEC) < 0)
+            return -1;
+        fds[i] = first + i;
+    }
+    return close_range((unsigned)(first + n), ~0u, 0);
+}
+
 int util_copy(char *to, size_t size, const char *from)
 {
     size_t need = strlen(from) + 1;

@@ -1,0 +1,205 @@
+#include "keeper.h"
+
+#include "sys.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+struct job {
+    int parent; /* directory that holds the folder */
+    const char *name;
+    int lifeline, reports;
+    double period;
+};
+
+/* A walk takes at most a tenth of the time, however large the tree. */
+static double measure_once(const struct job *job)
+{
+    struct tree_usage usage;
+    struct err err;
+    double began = util_monotonic();
+    if (tree_measure(job->parent, job->name, &usage, &err) == 0 && write(job->reports, &usage, sizeof usage) < 0 &&
+        errno == EPIPE)
+        return -1;
+    double took = util_monotonic() - began;
+    return took * 10 > job->period ? took * 10 : job->period;
+}
+
+/* The sandbox that used the folder may still be dying, and making files, when its supervisor is gone. */
+static void remove_folder(const struct job *job)
+{
+    struct err err;
+    for (int tries = 0; tries < 50 && tree_remove(job->parent, job->name, &err) < 0; tries++)
+        poll(NULL, 0, 100);
+}
+
+static _Noreturn void keep(const struct job *job)
+{
+    struct pollfd gone = {.fd = job->lifeline};
+    double pause_for = job->period;
+    for (;;) {
+        int ready = poll(&gone, 1, job->period > 0 ? (int)(pause_for * 1000) : -1);
+        if (ready < 0 && errno != EINTR)
+            break;
+        if (ready > 0 && gone.revents)
+            break;
+        if (ready == 0)
+            pause_for = measure_once(job);
+    }
+    remove_folder(job);
+    _exit(0);
+}
+
+static _Noreturn void child(struct job *job, int go)
+{
+    char byte;
+    sigset_t none;
+    prctl(PR_SET_NAME, "moonbox-keeper");
+    setsid();
+    /* Only the lifeline ends a keeper: a terminal's Ctrl-C must not, or the folder would stay. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGQUIT, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (read(go, &byte, 1) != 1)
+        _exit(1);
+    int fds[] = {job->parent, job->lifeline, job->reports};
+    if (util_keep_fds(fds, 3, 0) < 0 || chdir("/") < 0)
+        _exit(1);
+    job->parent = fds[0], job->lifeline = fds[1], job->reports = fds[2];
+    keep(job);
+}
+
+static int make_folder(int parent, const char *name, const struct idmap *map, struct err *err)
+{
+    static const char *const parts[] = {"upper", "work"};
+    if (mkdirat(parent, name, 0700) < 0)
+        return err_sys(err, "make the storage folder");
+    cleanup_fd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, "open the storage folder");
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (mkdirat(fd, parts[i], 0755) < 0)
+            return err_sys(err, "make %s in the storage folder", parts[i]);
+        if (geteuid() == 0 && fchownat(fd, parts[i], map->uid_base, map->gid_base, AT_SYMLINK_NOFOLLOW) < 0)
+            return err_sys(err, "give %s to the sandbox's ids", parts[i]);
+    }
+    /* An overlay without them mounts, and then fails at the first deletion. */
+    if (fsetxattr(fd, "user.moonbox", "1", 1, 0) < 0)
+        return err_sys(err, "the storage folder's filesystem has no user extended attributes, which a sandbox's "
+                            "overlay needs (use a state directory on ext4, XFS or btrfs)");
+    return fremovexattr(fd, "user.moonbox") == 0 ? 0 : err_sys(err, "clean the storage folder");
+}
+
+static int spawn(struct keeper *keeper, struct job *job, struct err *err)
+{
+    int life[2], report[2], go[2];
+    if (pipe2(life, O_CLOEXEC) < 0)
+        return err_sys(err, "make a pipe");
+    cleanup_fd int life_read = life[0], life_write = life[1];
+    if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_sys(err, "make a pipe");
+    cleanup_fd int report_read = report[0], report_write = report[1];
+    if (pipe2(go, O_CLOEXEC) < 0)
+        return err_sys(err, "make a pipe");
+    cleanup_fd int go_read = go[0], go_write = go[1];
+    job->lifeline = life_read;
+    job->reports = report_write;
+    pid_t pid = sys_clone3(geteuid() == 0 ? 0 : CLONE_NEWUSER, -1, &keeper->pidfd);
+    if (pid < 0)
+        return err_sys(err, "start the keeper");
+    if (pid == 0) {
+        close(life_write);
+        close(go_write);
+        child(job, go_read);
+    }
+    if (geteuid() != 0 && idmap_write(&keeper->map, pid, err) < 0)
+        return err_wrap(err, "keeper");
+    if (write(go_write, "g", 1) != 1)
+        return err_sys(err, "start the keeper");
+    keeper->lifeline = steal_fd(&life_write);
+    keeper->reports = steal_fd(&report_read);
+    return 0;
+}
+
+static int open_parent(const char *path, const char **name, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (path[0] != '/' || !slash[1])
+        return err_set(err, EINVAL, "%s is not an absolute path of a folder", path);
+    cleanup_free char *parent = strndup(path, (size_t)(slash - path) + (slash == path));
+    int fd = parent ? open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    *name = slash + 1;
+    return fd >= 0 ? fd : err_sys(err, "open the parent of %s", path);
+}
+
+int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path,
+                 double period, struct err *err)
+{
+    *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .map = {.lock = -1}};
+    const char *name = NULL;
+    cleanup_fd int parent = open_parent(path, &name, err);
+    if (parent < 0 || idmap_choose(&keeper->map, plan, lock_dir, err) < 0)
+        return -1;
+    struct job job = {.parent = parent, .name = name, .period = period};
+    /* The keeper first: from here on nothing can leave the folder behind. */
+    if (spawn(keeper, &job, err) < 0 || make_folder(parent, name, &keeper->map, err) < 0)
+        goto fail;
+    keeper->folder = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (keeper->folder >= 0)
+        return 0;
+    err_sys(err, "open %s", path);
+fail:;
+    struct err ignored;
+    keeper_stop(keeper, &ignored);
+    return err_wrap(err, "%s", path);
+}
+
+int keeper_report(struct keeper *keeper, struct tree_usage *usage)
+{
+    struct tree_usage newest;
+    int found = 0;
+    for (;;) {
+        ssize_t got = read(keeper->reports, &newest, sizeof newest);
+        if (got == 0)
+            return -1;
+        if (got != (ssize_t)sizeof newest)
+            return found;
+        *usage = newest;
+        found = 1;
+    }
+}
+
+int keeper_stop(struct keeper *keeper, struct err *err)
+{
+    int result = 0;
+    util_close(&keeper->lifeline);
+    util_close(&keeper->reports);
+    util_close(&keeper->folder);
+    if (keeper->pidfd >= 0) {
+        siginfo_t info;
+        int waited;
+        do {
+            waited = waitid(P_PIDFD, (id_t)keeper->pidfd, &info, WEXITED);
+        } while (waited < 0 && errno == EINTR);
+        if (waited < 0)
+            result = err_sys(err, "wait for the keeper");
+        else if (info.si_code != CLD_EXITED || info.si_status != 0)
+            result = err_set(err, 0, "the storage folder's keeper ended abnormally");
+    }
+    util_close(&keeper->pidfd);
+    idmap_release(&keeper->map);
+    return result;
+}

@@ -1,0 +1,35 @@
+/* keeper.h - the process that owns a storage folder on the host.
+ *
+ * It exists so that a folder never outlives its supervisor: the keeper waits on a pipe whose other end only the
+ * supervisor holds; when that closes, for whatever reason, kill -9 included, it removes the folder and ends.  In
+ * between it measures the folder, for a disk limit that the kernel does not hold.  An ordinary user's keeper lives in
+ * a user namespace with the sandbox's id map, where it may remove what the agent's ids own and can't be kept from
+ * looking by a mode. */
+#ifndef MOONBOX_KEEPER_H
+#define MOONBOX_KEEPER_H
+
+#include "err.h"
+#include "idmap.h"
+#include "plan.h"
+#include "tree.h"
+
+struct keeper {
+    struct idmap map; /* of every sandbox that uses the storage */
+    int pidfd;
+    int lifeline; /* write end; closing it ends the keeper */
+    int reports;  /* read end: struct tree_usage records */
+    int folder;   /* O_PATH of the storage folder */
+};
+
+/* Makes the folder `path` (its parent exists, it does not) with upper/ and work/ for an overlay, and its keeper.
+ * `period` seconds between measurements, 0 = none. */
+int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path,
+                 double period, struct err *err);
+
+/* The newest measurement since the last call: 1 = in *usage, 0 = none, -1 = the keeper has died. */
+int keeper_report(struct keeper *keeper, struct tree_usage *usage);
+
+/* Ends the keeper and waits until the folder is gone. Safe on one that never started (all -1). */
+int keeper_stop(struct keeper *keeper, struct err *err);
+
+#endif

@@ -1,0 +1,212 @@
+#include "root.h"
+
+#include "device.h"
+#include "mounts.h"
+#include "place.h"
+#include "storage.h"
+#include "sys.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+enum { HARMLESS = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
+
+struct builder {
+    const struct root_request *request;
+    struct place place; /* the skeleton, attached */
+    int writable;       /* root of the writable filesystem, attached at the skeleton's staging point; -1 none */
+    int empty;          /* a tmpfs with an empty `dir` and `file` that masks are copied from */
+    int proc;
+};
+
+static int row_bind(struct builder *b, const struct mount_row *row, int grant, struct err *err)
+{
+    cleanup_fd int copy = grant >= 0 ? fcntl(grant, F_DUPFD_CLOEXEC, 0) : mounts_copy(AT_FDCWD, row->source, err);
+    if (copy < 0)
+        return row->optional && err->code == ENOENT ? 0 : -1;
+    struct stat st;
+    if (fstat(copy, &st) < 0)
+        return err_sys(err, "look at %s", row->source);
+    if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+        return err_set(err, EINVAL, "%s is neither a directory nor a regular file", row->source);
+    if (mounts_restrict(copy, HARMLESS | (row->read_only ? MOUNT_ATTR_RDONLY : 0), err) < 0)
+        return -1;
+    cleanup_fd int target = place_make_target(&b->place, row->target, S_ISDIR(st.st_mode), err);
+    return target < 0 ? -1 : mounts_attach(copy, target, err);
+}
+
+static int row_writable(struct builder *b, const struct mount_row *row, struct err *err)
+{
+    cleanup_fd int copy = mounts_copy(b->writable, row->target + 1, err);
+    if (copy < 0 || mounts_restrict(copy, HARMLESS, err) < 0)
+        return -1;
+    cleanup_fd int target = place_make_target(&b->place, row->target, true, err);
+    return target < 0 ? -1 : mounts_attach(copy, target, err);
+}
+
+static int row_tmpfs(struct builder *b, const struct mount_row *row, struct err *err)
+{
+    char size[32], inodes[32], mode[16];
+    snprintf(size, sizeof size, "%llu", (unsigned long long)row->size);
+    snprintf(inodes, sizeof inodes, "%llu", (unsigned long long)row->inodes);
+    snprintf(mode, sizeof mode, "%o", row->mode);
+    const struct mount_option options[] = {{"size", size}, {"nr_inodes", inodes}, {"mode", mode}, {NULL, NULL}};
+    cleanup_fd int fs = mounts_new("tmpfs", options, HARMLESS, err);
+    if (fs < 0)
+        return -1;
+    cleanup_fd int target = place_make_target(&b->place, row->target, true, err);
+    return target < 0 ? -1 : mounts_attach(fs, target, err);
+}
+
+static int row_proc(struct builder *b, const struct mount_row *row, struct err *err)
+{
+    cleanup_fd int fs = mounts_new("proc", NULL, HARMLESS | MOUNT_ATTR_NOEXEC, err);
+    if (fs < 0)
+        return err->code == EPERM ? err_wrap(err, "this host hides parts of its /proc (a container?), so a new one is "
+                                                  "refused (mount_namespaces(7))")
+                                  : -1;
+    cleanup_fd int target = place_make_target(&b->place, row->target, true, err);
+    if (target < 0 || mounts_attach(fs, target, err) < 0)
+        return -1;
+    b->proc = steal_fd(&fs);
+    return 0;
+}
+
+static int row_read_only(struct builder *b, const struct mount_row *row, struct err *err)
+{
+    cleanup_fd int target = place_open(&b->place, row->target);
+    if (target < 0)
+        return errno == ENOENT ? 0 : err_sys(err, "open it");
+    cleanup_fd int copy = mounts_copy(target, "", err);
+    if (copy < 0 || mounts_restrict(copy, MOUNT_ATTR_RDONLY, err) < 0)
+        return -1;
+    return mounts_attach(copy, target, err);
+}
+
+static int row_mask(struct builder *b, const struct mount_row *row, struct err *err)
+{
+    cleanup_fd int target = place_open(&b->place, row->target);
+    struct stat st;
+    if (target < 0)
+        return errno == ENOENT ? 0 : err_sys(err, "open it");
+    if (fstat(target, &st) < 0)
+        return err_sys(err, "look at it");
+    cleanup_fd int cover = mounts_copy(b->empty, S_ISDIR(st.st_mode) ? "dir" : "file", err);
+    if (cover < 0 || mounts_restrict(cover, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC | HARMLESS, err) < 0)
+        return -1;
+    return mounts_attach(cover, target, err);
+}
+
+static int apply_row(struct builder *b, size_t i, struct err *err)
+{
+    const struct mount_row *row = &b->request->plan->mounts[i];
+    switch (row->kind) {
+    case MOUNT_BIND:
+        return row_bind(b, row, b->request->grants[i], err);
+    case MOUNT_SYMLINK:
+        return place_symlink(&b->place, row->target, row->text, err);
+    case MOUNT_FILE:
+        return place_file(&b->place, row->target, row->text, row->mode, err);
+    case MOUNT_WRITABLE:
+        return row_writable(b, row, err);
+    case MOUNT_TMPFS:
+        return row_tmpfs(b, row, err);
+    case MOUNT_PROC:
+        return row_proc(b, row, err);
+    case MOUNT_DEV:
+        return device_fill(&b->place, row->target, err);
+    case MOUNT_READ_ONLY:
+        return row_read_only(b, row, err);
+    case MOUNT_MASK:
+        return row_mask(b, row, err);
+    }
+    return err_set(err, EINVAL, "unknown kind of mount row %d", (int)row->kind);
+}
+
+/* Stages a filesystem at the skeleton's staging point: an overlay's layers and the sources of copies must be
+ * attached somewhere in this mount namespace (open_tree(2); clone_private_mount before Linux 6.15). */
+static int stage(struct builder *b, int fs, struct err *err)
+{
+    cleanup_fd int point = place_make_target(&b->place, PLACE_STAGING, true, err);
+    return point < 0 ? -1 : mounts_attach(fs, point, err);
+}
+
+static int make_empty(struct builder *b, struct err *err)
+{
+    const struct mount_option options[] = {{"size", "4k"}, {"nr_inodes", "4"}, {"mode", "755"}, {NULL, NULL}};
+    b->empty = mounts_new("tmpfs", options, HARMLESS | MOUNT_ATTR_NOEXEC, err);
+    if (b->empty < 0)
+        return -1;
+    cleanup_fd int file = openat(b->empty, "file", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+    if (file < 0 || mkdirat(b->empty, "dir", 0555) < 0)
+        return err_sys(err, "make the empty file and directory");
+    return stage(b, b->empty, err);
+}
+
+static int make_skeleton(struct builder *b, struct err *err)
+{
+    const struct mount_option options[] = {{"size", "16m"}, {"nr_inodes", "16k"}, {"mode", "755"}, {NULL, NULL}};
+    cleanup_fd int fs = mounts_new("tmpfs", options, HARMLESS, err);
+    if (fs < 0)
+        return -1;
+    cleanup_fd int point = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (point < 0)
+        return err_sys(err, "open /tmp");
+    if (mounts_attach(fs, point, err) < 0)
+        return -1;
+    return place_init(&b->place, steal_fd(&fs), err);
+}
+
+static int build(struct builder *b, struct err *err)
+{
+    const struct plan *plan = b->request->plan;
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return err_sys(err, "make all mounts private");
+    if (make_skeleton(b, err) < 0)
+        return err_wrap(err, "skeleton");
+    if (make_empty(b, err) < 0)
+        return err_wrap(err, "masks");
+    for (size_t i = 0; i < plan->n_mounts; i++) {
+        const struct mount_row *row = &plan->mounts[i];
+        if (row->kind == MOUNT_WRITABLE && b->writable < 0) {
+            b->writable = storage_mount(&b->place, plan, b->request->storage, err);
+            if (b->writable < 0)
+                return err_wrap(err, "writable filesystem");
+        }
+        if (apply_row(b, i, err) < 0)
+            return err_wrap(err, "%s", row->target);
+    }
+    return place_drop_staging(&b->place, err);
+}
+
+/* Swaps the roots without a directory for the old one: pivot_root(2), "pivot_root(".", ".")". */
+static int move_in(struct builder *b, struct err *err)
+{
+    if (mounts_restrict(b->place.root, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, err) < 0)
+        return -1;
+    struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+    if (mount_setattr(b->place.root, "", AT_EMPTY_PATH, &read_only, sizeof read_only) < 0)
+        return err_sys(err, "make the root read-only");
+    if (fchdir(b->place.root) < 0 || sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        return err_sys(err, "move into the root");
+    return 0;
+}
+
+int root_enter(const struct root_request *request, int *proc, struct err *err)
+{
+    struct builder b = {.request = request, .writable = -1, .empty = -1, .proc = -1};
+    b.place.root = -1;
+    int result = build(&b, err);
+    if (result == 0)
+        result = move_in(&b, err);
+    util_close(&b.writable);
+    util_close(&b.empty);
+    util_close(&b.place.root);
+    *proc = b.proc;
+    return result;
+}

@@ -1,0 +1,93 @@
+/* wire.h - the framed byte protocol between a supervisor and the init of its sandbox.
+ *
+ * A frame is a fixed header and `length` bytes of payload.  It needs only a reliable byte stream, so that a
+ * virtual machine can speak it over a serial line later; over the local socket, file descriptors ride beside the
+ * header (SCM_RIGHTS, unix(7)).  The supervisor treats everything that init says as hostile: sizes are bounded,
+ * unknown types end the sandbox, and a half frame never blocks it. */
+#ifndef MOONBOX_WIRE_H
+#define MOONBOX_WIRE_H
+
+#include "err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { WIRE_MAX_PAYLOAD = 4 << 20, WIRE_MAX_REPLY = 1024, WIRE_MAX_FDS = 3 };
+
+enum wire_type {
+    /* supervisor -> init */
+    WIRE_START = 1, /* payload: struct wire_start, then its strings */
+    WIRE_SIGNAL,    /* payload: struct wire_signal */
+    WIRE_ASK_USAGE, /* no payload */
+    /* init -> supervisor */
+    WIRE_READY = 16, /* the sandbox is set up; no user code has run */
+    WIRE_FAILED,     /* payload: struct wire_failed; id 0 is the sandbox itself */
+    WIRE_STARTED,    /* payload: int32 pid inside; a pty's master beside it */
+    WIRE_EXITED,     /* payload: struct wire_exited */
+    WIRE_USAGE,      /* payload: struct wire_usage */
+};
+
+struct wire_header {
+    uint32_t length; /* of the payload */
+    uint16_t type;
+    uint16_t n_fds;
+    uint32_t id; /* the command it is about */
+};
+
+/* Flags of a start: which of 0, 1, 2 ride beside the frame (the others are the sandbox's /dev/null). */
+enum { WIRE_STDIN = 1, WIRE_STDOUT = 2, WIRE_STDERR = 4, WIRE_PTY = 8 };
+
+struct wire_start {
+    uint32_t flags;
+    uint16_t rows, cols; /* of the pty */
+    uint32_t argc, envc; /* NUL-terminated strings follow: cwd, argv…, env… */
+};
+
+struct wire_signal {
+    int32_t signal; /* to the command's process group */
+};
+
+struct wire_failed {
+    int32_t code; /* errno or 0 */
+    int32_t exit_code;
+    char text[WIRE_MAX_REPLY - 16]; /* terminated by the reader */
+};
+
+struct wire_exited {
+    int32_t status; /* wait(2) status */
+    uint32_t pad;
+    uint64_t cpu_us;   /* user + system of the command and the children it waited for */
+    uint64_t peak_rss; /* bytes, of the largest of them */
+};
+
+struct wire_usage {
+    uint64_t processes;
+    uint64_t memory; /* bytes: proportional set sizes where readable, else resident sizes */
+    uint64_t cpu_us;
+};
+
+/* Sends a frame whole (blocking). `fds` are borrowed. 0, or -1 with errno. */
+int wire_send(int socket, enum wire_type type, uint32_t id, const void *payload, size_t length, const int *fds,
+              size_t n_fds);
+
+/* Init's side: blocks until a frame has come. The payload is malloc'ed and the caller's, as are the fds (others
+ * are -1). 1 = a frame, 0 = the peer is gone, -1 = broken. */
+int wire_receive(int socket, struct wire_header *header, char **payload, int fds[WIRE_MAX_FDS]);
+
+/* Supervisor's side: frames come in pieces and are never waited for. */
+struct wire_reader {
+    struct wire_header header;
+    char payload[WIRE_MAX_REPLY];
+    size_t have; /* bytes of header + payload */
+    int fd;      /* at most one rides beside a reply; -1 none */
+};
+
+void wire_reader_init(struct wire_reader *reader);
+void wire_reader_free(struct wire_reader *reader);
+
+/* 1 = a whole frame is in *reader (call wire_reader_next before the next), 0 = not yet, -1 = the peer is gone or
+ * spoke nonsense (errno EPROTO). */
+int wire_read(int socket, struct wire_reader *reader);
+void wire_reader_next(struct wire_reader *reader);
+
+#endif
