@@ -1,0 +1,51 @@
+--- `moonbox check FILE…`: reads policies and pipelines and says what is wrong with them, all at once.
+local M = {
+  about = "reads policies and pipelines and says everything that is wrong with them",
+  usage = "moonbox check [--json] FILE...",
+  options = { { "--json", "prints one JSON array of { file, line, text }" } },
+}
+
+--- The container word that a file returns, by its text: pipelines and policies are both Lua. Comments and strings
+-- before it do not count. A file that returns neither is judged as a policy.
+function M.kind(path)
+  if not path:match("%.lua$") then return "policy" end
+  local text = require("moonbox.loader").read(path)
+  for line in ((text or "") .. "\n"):gmatch("([^\n]*)\n") do
+    local kind = line:match("^%s*return%s+(%a+)")
+    if kind == "pipeline" or kind == "policy" or kind == "group" then return kind end
+  end
+  return "policy"
+end
+
+--- The diagnostics of one file or shipped name: an array, empty when nothing is wrong.
+function M.diagnostics(argument)
+  local data, diagnostics
+  local kind = M.kind(argument)
+  if kind == "pipeline" then
+    data, diagnostics = require("moonbox.pipeline_file").load(argument)
+  elseif kind == "group" then
+    data, diagnostics = require("moonbox.policy").load_group(argument)
+  else
+    data, diagnostics = require("moonbox.policy").load(argument)
+  end
+  return data and {} or diagnostics
+end
+
+function M.run(args)
+  local sys = require("moonbox.core").sys
+  local o, rest = require("moonbox.cli.options").parse(args, { json = "flag" })
+  if not o or #rest == 0 then
+    sys.write(2, "moonbox: " .. (o and "check needs a file; usage: " .. M.usage or rest) .. "\n")
+    return 64
+  end
+  local json = require "moonbox.json"
+  local all = json.array {}
+  for _, argument in ipairs(rest) do
+    for _, d in ipairs(M.diagnostics(argument)) do all[#all + 1] = d end
+  end
+  if o.json then sys.write(1, json.encode(all, { pretty = true }) .. "\n") end
+  for _, d in ipairs(o.json and {} or all) do sys.write(2, require("moonbox.policy").format(d) .. "\n") end
+  return #all > 0 and 65 or 0
+end
+
+return M

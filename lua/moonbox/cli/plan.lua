@@ -1,0 +1,40 @@
+--- `moonbox plan POLICY`: prints exactly what the C core will execute.
+local M = {
+  about = "prints the plan of a policy: exactly what will be executed",
+  usage = "moonbox plan [--json] POLICY",
+  options = { { "--json", "prints the plan as JSON (without it too: a plan has no other form)" } },
+}
+
+function M.run(args)
+  local sys = require("moonbox.core").sys
+  local o, rest = require("moonbox.cli.options").parse(args, { json = "flag" })
+  if not o or #rest ~= 1 then
+    sys.write(2, "moonbox: " .. (o and "plan needs one policy; usage: " .. M.usage or rest) .. "\n")
+    return 64
+  end
+  local plan, diagnostics = require("moonbox.plan").load(rest[1])
+  for _, d in ipairs(plan and {} or diagnostics) do
+    sys.write(2, require("moonbox.policy").format(d) .. "\n")
+  end
+  if not plan then return 65 end
+  sys.write(1, M.text(plan))
+  return 0
+end
+
+-- Lists of a plan that may be empty are lists all the same.
+local lists = { hooks = true, mounts = true, rules = true, rlimits = true, capabilities = true, env = true, names = true }
+
+local function marked(value, name)
+  if type(value) ~= "table" then return value end
+  local json = require "moonbox.json"
+  local out = lists[name] and json.array {} or {}
+  for k, v in pairs(value) do out[k] = marked(v, k) end
+  return out
+end
+
+--- The plan as pretty JSON with sorted names, ending in a line feed.
+function M.text(plan)
+  return require("moonbox.json").encode(marked(plan), { pretty = true }) .. "\n"
+end
+
+return M

@@ -1,0 +1,225 @@
+--- Policies: from a file to plain, merged data.
+-- The file is evaluated, checked and merged with the policy it extends in a sacrificed process (2 s, 64 MB) that
+-- returns text; this process only decodes that text. So nothing that a policy does while it is read can hang, grow
+-- or change moonbox.
+--
+-- The data: { name, about, file, line, extends = { name, file } or nil,
+--   files = { storage, rows = { { word, paths, at, mode, text, size, optional, file, line } } },
+--   network = { mode, rows = { { word, names, ports, methods, watch, why, file, line } }, otherwise, requests,
+--     bandwidth, dns, resolver, hosts, inspect },
+--   limits = { …, hold = {} }, process = {}, env = {}, hooks = { { name, file, line } },
+--   from = { ["limits.cpus"] = "FILE:LINE" } }                      -- `from` only when asked for with `lines`
+-- Merging: the base's file rows come first and the policy's lie over them; the policy's network rows come first, so
+-- that they win; limits, process and env are overridden key by key.
+local json = require "moonbox.json"
+
+local M = {}
+
+--- What reading a file may cost. Seconds of wall time; bytes beyond this process's own.
+M.budget = { seconds = 2, memory = 64 * 2 ^ 20 }
+
+local sections = { "limits", "process", "env" }
+
+-- One file's part of a policy, unmerged.
+local function part_of(session, row)
+  local checker = require "moonbox.checker"
+  local rows = require "moonbox.policy_rows"
+  local here = checker.at(row)
+  local function section(name)
+    return function(at, value)
+      if value == nil then return nil end
+      return rows[name](session, at, value)
+    end
+  end
+  local args = {}
+  for k, v in pairs(row.args) do args[k] = v end
+  local by_name = { files = section "files", limits = section "limits", process = section "process" }
+  local out = {}
+  for name, run in pairs(by_name) do
+    if args[name] ~= nil and not session:is_unknown(args[name]) then
+      out[name] = run(checker.deeper(here, name), args[name])
+    end
+    args[name] = nil
+  end
+  local fields = checker.fields(session, here, "policy", args,
+    { network = section "network", hooks = section "hooks" }, true)
+  for name, value in pairs(fields) do out[name] = value end
+  out.name, out.row = row.name, row
+  return out
+end
+
+local function note_lines(session, part, from)
+  if not session.options.lines then return end
+  local function note(section, name)
+    local line = session:line(part.row, section, name)
+    from[section .. "." .. name] = part.row.file.label .. ":" .. line
+  end
+  for _, section in ipairs { "limits", "process", "env", "files", "network" } do
+    for name, value in pairs(part[section] or {}) do
+      local is_row_list = section == "files" or section == "network"
+      if not (is_row_list and (name == "rows" or name == "word")) and value ~= nil then note(section, name) end
+    end
+  end
+  if part.network then
+    from.network = part.row.file.label .. ":" .. session:line(part.row, "network")
+  end
+end
+
+local function append(out, list)
+  for _, item in ipairs(list or {}) do out[#out + 1] = item end
+end
+
+local function merge_network(base, child)
+  if not child then return base or { mode = "none", rows = {} } end
+  if child.word then return child end
+  local out = { rows = {} }
+  for name, value in pairs(base or {}) do out[name] = value end
+  for name, value in pairs(child) do out[name] = value end
+  if base and base.mode == "open" and not child.otherwise then out.otherwise = "allow" end
+  out.rows, out.mode, out.word = {}, nil, nil
+  append(out.rows, child.rows)
+  append(out.rows, base and base.rows)
+  return out
+end
+
+local function settle_network(session, network, rows_by_origin)
+  network.word = nil
+  network.otherwise = network.otherwise or (network.mode == "open" and "allow" or "deny")
+  local reaches = network.otherwise == "allow"
+  for _, row in ipairs(network.rows) do
+    if row.word ~= "deny" and (#(row.names or {}) > 0 or row.word == "publish") then reaches = true end
+    if row.methods and not network.inspect then
+      local at = rows_by_origin[row.file]
+      session:report(at, row.line, "`methods` can only be told apart with `inspect = true` beside the rows")
+    end
+  end
+  network.mode = network.mode or (reaches and "list" or "none")
+end
+
+local function merge(session, base, child)
+  local data = { name = child.name, about = child.about, file = child.row.file.label, line = child.row.line,
+    files = { rows = {} }, hooks = {}, from = {} }
+  if base then
+    data.extends = { name = base.name, file = base.row.file.label }
+    note_lines(session, base, data.from)
+  end
+  note_lines(session, child, data.from)
+  for _, part in ipairs { base or {}, child } do
+    append(data.files.rows, part.files and part.files.rows)
+    data.files.storage = part.files and part.files.storage or data.files.storage
+    append(data.hooks, part.on)
+  end
+  for _, section in ipairs(sections) do
+    local out = {}
+    for _, part in ipairs { base or {}, child } do
+      for name, value in pairs(part[section] or {}) do
+        if name == "hold" and out.hold then
+          for limit, level in pairs(value) do out.hold[limit] = level end
+        else
+          out[name] = value
+        end
+      end
+    end
+    data[section] = out
+  end
+  data.network = merge_network(base and base.network, child.network)
+  local files = {}
+  for _, file in ipairs(session.files) do files[file.label] = file end
+  settle_network(session, data.network, files)
+  return data
+end
+
+local function directory_of(path) return path:match("^(.*)/[^/]*$") or "" end
+
+local function load_row(session, path, label, text)
+  if path:match("%.ya?ml$") then return require("moonbox.yaml_policy").load(session, path, label, text) end
+  return (session:load(path, label, "policy", text))
+end
+
+local function base_part(session, part)
+  if not part.extends then return nil end
+  local checker = require "moonbox.checker"
+  local policies = require "moonbox.policies"
+  local at = checker.at(part.row, "extends")
+  local path, label = policies.find(part.extends, directory_of(part.row.file.path))
+  if not path then return checker.fail(session, at, "`extends`: " .. label) end
+  local row = load_row(session, path, label)
+  if not row then return nil end
+  local base = part_of(session, row)
+  if base.extends then
+    checker.fail(session, at, ('`extends` goes one level deep, and "%s" extends "%s" itself')
+      :format(part.extends, base.extends))
+  end
+  return base
+end
+
+--- Evaluates, checks and merges in this process: only for use inside core.sacrifice, and by specs.
+-- Returns the data or nil; the session then holds the diagnostics.
+function M.evaluate(session, path, label, text)
+  local row = load_row(session, path, label, text)
+  if not row then return nil end
+  local part = part_of(session, row)
+  local data = merge(session, base_part(session, part), part)
+  if #session.diagnostics > 0 then return nil end
+  return data
+end
+
+--- A session that finds groups among the shipped ones.
+function M.session(options)
+  local loader = require "moonbox.loader"
+  local given = { lines = options and options.lines }
+  function given.group(_, kind, name) return require("moonbox.policies").find_group(kind, name) end
+  return loader.session(given)
+end
+
+local sentences = {
+  ETIME = "still running after 2 s; a policy is read once and returns at once: look for an endless loop",
+  ENOMEM = "needs more than 64 MB of memory to be read; look for a table or text that grows without end",
+}
+
+--- Runs `work(session)` in a sacrificed process. Returns what it returned, or nil and diagnostics
+-- ({ file, line, text }, …). `label` names the file in messages about the budget.
+function M.sacrificed(label, options, work)
+  local core = require "moonbox.core"
+  local text, message, code = core.sacrifice(function()
+    local session = M.session(options)
+    local data = work(session)
+    if #session.diagnostics > 0 then data = nil end
+    return json.encode { data = data, diagnostics = json.array(session:sorted()) }
+  end, M.budget)
+  if not text then
+    if code == "ELUA" and tostring(message):find("not enough memory", 1, true) then code = "ENOMEM" end
+    local sentence = sentences[code] or ("can't be read: " .. tostring(message))
+    return nil, { { file = label, line = 1, text = sentence } }
+  end
+  local result, why = json.decode(text)
+  if not result then return nil, { { file = label, line = 1, text = "can't be read: " .. why } } end
+  if not result.data then return nil, result.diagnostics end
+  return result.data
+end
+
+--- Loads a policy: a path or a shipped name. Returns its data, or nil and diagnostics in file order
+-- ({ file, line, text }, …; `line` is nil when there is no file). `options.lines` adds `from`, the line of every key.
+function M.load(argument, options)
+  local policies = require "moonbox.policies"
+  local path, label = policies.find(argument)
+  if not path then return nil, { { file = argument, text = label } } end
+  return M.sacrificed(label, options, function(session) return M.evaluate(session, path, label) end)
+end
+
+--- Loads a group file (ecosystem/npm.lua and the like) by itself, for checking: true, or nil and diagnostics.
+function M.load_group(path)
+  return M.sacrificed(path, nil, function(session)
+    local row = session:load(path, path, "group")
+    if row then require("moonbox.policy_rows").group_names(session, row) end
+    return row and { name = row.name }
+  end)
+end
+
+--- One diagnostic as its line of output: `FILE:LINE: sentence`, or `moonbox: sentence` without a file's line.
+function M.format(d)
+  if not d.line then return "moonbox: " .. d.text end
+  return ("%s:%d: %s"):format(d.file, d.line, d.text)
+end
+
+return M

@@ -1,0 +1,26 @@
+--- What a plan asks for and this version does not have. A sandbox whose plan asks for any of it is refused (exit code
+-- 69) and not run without it: a weaker box than the policy's is not what was asked for.
+local M = {}
+
+--- An array of { text, from = "FILE:LINE" } in the plan's order; empty when the plan can be run in full.
+function M.list(plan)
+  local out = {}
+  if plan.network.mode ~= "none" then
+    out[#out + 1] = { from = plan.network.from,
+      text = 'reaching the network by name is not built yet; this version runs network = "none" only' }
+  end
+  for _, hook in ipairs(plan.hooks or {}) do
+    out[#out + 1] = { from = hook.file .. ":" .. hook.line,
+      text = ("the hook `%s` would not be called yet; this version runs policies without `on`"):format(hook.name) }
+  end
+  return out
+end
+
+--- The whole list as one sentence, or nil when it is empty.
+function M.sentence(plan)
+  local parts = {}
+  for i, item in ipairs(M.list(plan)) do parts[i] = item.from .. ": " .. item.text end
+  return #parts > 0 and table.concat(parts, "; ") or nil
+end
+
+return M

@@ -1,0 +1,6 @@
+-- An agent that can read the manual guesses less.
+return group "docs.node" {
+  about = "Documentation of Node.js and TypeScript.",
+  "nodejs.org",
+  "*.typescriptlang.org",
+}

@@ -1,0 +1,6 @@
+-- An agent that can read the manual guesses less.
+return group "docs.rust" {
+  about = "Documentation of Rust and its crates.",
+  "doc.rust-lang.org",
+  "docs.rs",
+}

@@ -1,0 +1,7 @@
+-- Most dependencies and most repositories live here. What is pushed here leaves the box: deny it where that matters.
+return group "forge.github" {
+  about = "GitHub: git, pages of the site, raw files, releases.",
+  "github.com",
+  "*.github.com",
+  "*.githubusercontent.com",
+}
