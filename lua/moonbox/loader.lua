@@ -24,8 +24,8 @@ local MOST_DIAGNOSTICS = 100
 -- label of its file, or nil and a sentence.
 function M.session(options)
   safe_library.confine_methods()
-  return setmetatable({ options = options or {}, diagnostics = {}, files = {}, rows = setmetatable({}, { __mode = "k" }),
-    groups = {}, sequence = 0, loading = 0 }, Session)
+  return setmetatable({ options = options or {}, diagnostics = {}, files = {}, groups = {}, sequence = 0,
+    rows = setmetatable({}, { __mode = "k" }) }, Session)
 end
 
 --- Notes a mistake in `file` (as returned in rows) at `line`.
@@ -164,6 +164,15 @@ local function make_word(self, file, entry, name)
   return row_word(self, file, entry)
 end
 
+local function unknown_word(name, kind)
+  for _, entry in ipairs(vocabulary.find(name) or {}) do
+    if entry.files then
+      return ("`%s` is a word of %s files, not of %s files"):format(name, entry.files[1], kind)
+    end
+  end
+  return ("unknown word `%s`%s"):format(name, suggest.tail(name, vocabulary.luacheck_globals(kind)))
+end
+
 -- The environment of one file. Words are made when first used: most files use few.
 local function environment(self, file)
   local made = {}
@@ -172,8 +181,7 @@ local function environment(self, file)
       if made[name] ~= nil then return made[name] end
       local entry = type(name) == "string" and vocabulary.callable(name, file.kind)
       if not entry then
-        local known = vocabulary.luacheck_globals(file.kind)
-        self:report(file, here(file), ("unknown word `%s`%s"):format(M.plain(name), suggest.tail(M.plain(name), known)))
+        self:report(file, here(file), unknown_word(M.plain(name), file.kind))
         return self.unknown
       end
       made[name] = make_word(self, file, entry, name)

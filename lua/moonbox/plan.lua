@@ -266,12 +266,10 @@ function M.narrow(plan, step)
   if step.network == "none" then
     close_network(out, step.file and from(step))
   elseif step.network then
-    out.network.rules = {}
-    for _, row in ipairs(step.network) do
-      out.network.rules[#out.network.rules + 1] = { word = "allow", names = row.names, ports = row.ports,
-        from = from(row) }
-    end
+    out.network.rules = require("moonbox.narrow").rules(plan.network, step.network)
     out.network.otherwise = "deny"
+    if #step.network > 0 then out.network.from = from(step.network[1]) end
+    if out.network.mode == "open" then out.network.mode = "list" end
   end
   for name, value in pairs(step.limits or {}) do
     if type(value) == "number" and out.limits[name] then out.limits[name] = math.min(out.limits[name], value) end

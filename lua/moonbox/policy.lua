@@ -156,11 +156,12 @@ end
 --- Evaluates, checks and merges in this process: only for use inside core.sacrifice, and by specs.
 -- Returns the data or nil; the session then holds the diagnostics.
 function M.evaluate(session, path, label, text)
+  local before = #session.diagnostics
   local row = load_row(session, path, label, text)
   if not row then return nil end
   local part = part_of(session, row)
   local data = merge(session, base_part(session, part), part)
-  if #session.diagnostics > 0 then return nil end
+  if #session.diagnostics > before then return nil end
   return data
 end
 
