@@ -86,6 +86,7 @@ function Session:is_unknown(value) return value ~= nil and value == self.unknown
 --- The content of a token: { word, kind, name, args, line, file, sequence }, or nil.
 function Session:row(value) return type(value) == "table" and self.rows[value] or nil end
 
+--- A new token for a row, as if the file had called its word at `line`.
 function Session:make(file, line, entry, name, args)
   self.sequence = self.sequence + 1
   local token = {}
@@ -225,7 +226,8 @@ function M.read(path)
   return text
 end
 
-local function new_file(self, path, label, kind)
+--- A file of this evaluation, before anything of it is read.
+function Session:new_file(path, label, kind)
   local file = { index = #self.files + 1, path = path, label = label, kind = kind, last = 1 }
   self.files[file.index] = file
   file.chunk = "=f" .. file.index
@@ -273,7 +275,7 @@ local example = { policy = 'return policy "name" { … }', group = 'return group
 --- Evaluates the file at `path` (or `text`, if given) as a `kind` of file: policy, group or pipeline.
 -- Returns the row of the container that it returned and its token, or nil after having reported why.
 function Session:load(path, label, kind, text)
-  local file = new_file(self, path, label, kind)
+  local file = self:new_file(path, label, kind)
   local message
   if not text then text, message = M.read(path) end
   if not text then return self:report(file, 1, message) end
@@ -294,7 +296,7 @@ end
 --- The line of a key or item inside the braces of `row`; `...` is the way in: "limits", "cpus" or an item's number.
 function Session:line(row, ...)
   local file = row.file
-  if not file.text then return row.line end
+  if not file.text and not file.find then return row.line end
   if not file.find then file.find = require("moonbox.lines").read(file.text) end
   local node, line = file.find(row.word, row.line), row.line
   for i = 1, select("#", ...) do
