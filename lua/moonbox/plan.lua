@@ -158,14 +158,14 @@ local function rlimits_of(limits, open_files)
 end
 
 local function network_of(data)
-  local n, out = data.network, {}
+  local n, out, opened = data.network, {}, false
   for name, value in pairs(n) do out[name] = value end
   out.rows, out.rules = nil, {}
   out.from = from(data)
   for _, row in ipairs(n.rows) do
     local rule = { word = row.word, names = row.names or {}, ports = row.ports, methods = row.methods,
       watch = row.watch, why = row.why, from = from(row) }
-    if n.mode ~= "none" and #out.rules == 0 then out.from = rule.from end
+    if row.word ~= "deny" and not opened then opened, out.from = true, rule.from end
     out.rules[#out.rules + 1] = rule
   end
   return out
