@@ -165,11 +165,21 @@ local function make_word(self, file, entry, name)
   return row_word(self, file, entry)
 end
 
+-- What Lua programmers look for first, told apart from slips.
+local outside = {}
+for name in ([[_G collectgarbage coroutine debug dofile ffi getfenv getmetatable io jit load loadfile loadstring module
+  newproxy os package pcall print rawequal rawget rawset require setfenv setmetatable xpcall]]):gmatch("%S+") do
+  outside[name] = true
+end
+
 local function unknown_word(name, kind)
   for _, entry in ipairs(vocabulary.find(name) or {}) do
     if entry.files then
       return ("`%s` is a word of %s files, not of %s files"):format(name, entry.files[1], kind)
     end
+  end
+  if outside[name] then
+    return ("`%s` is not there in %s files: they describe, and reach nothing outside"):format(name, kind)
   end
   return ("unknown word `%s`%s"):format(name, suggest.tail(name, vocabulary.luacheck_globals(kind)))
 end
@@ -251,7 +261,11 @@ local function raised(self, file, message)
 end
 
 --- A message of Lua's on one line of at most 300 bytes.
-function M.plain_sentence(text) return (text:gsub("[%c\127]", " "):sub(1, 300)) end
+function M.plain_sentence(text)
+  local name = text:match("^attempt to call %a+ '([%w_]+)' %(a nil value%)$")
+  if name then text = ("`%s` is nothing that can be called here"):format(name) end
+  return (text:gsub("[%c\127]", " "):sub(1, 300))
+end
 
 local function evaluate(self, file, text)
   local lines = require "moonbox.lines"
@@ -261,12 +275,15 @@ local function evaluate(self, file, text)
     return nil
   end
   jit.off(chunk, true)
-  local outcome = { pcall(chunk) }
-  if not outcome[1] then
-    raised(self, file, outcome[2])
+  local finished, value = xpcall(chunk, function(raising)
+    here(file)
+    return raising
+  end)
+  if not finished then
+    raised(self, file, value)
     return nil
   end
-  return outcome[2], true
+  return value, true
 end
 
 local example = { policy = 'return policy "name" { … }', group = 'return group "kind.name" { … }',

@@ -9,6 +9,19 @@ local function exists(path)
   return handle ~= nil
 end
 
+-- Never the current directory: that may be what an agent wrote.
+local function places()
+  local executable = require("moonbox.core").sys.executable() or ""
+  local bin, program = executable:match("^(.*)/([^/]+)$")
+  if program == "moonbox" then
+    local prefix = bin:match("^(.*)/[^/]*$") or ""
+    return { prefix .. "/share/moonbox/policies", prefix .. "/policies" }
+  end
+  -- A Lua program that uses the modules: the policies lie beside the modules it was given.
+  local modules = debug.getinfo(1, "S").source:match("^@(.*)/moonbox/[^/]*$")
+  return modules and { modules .. "/../policies", modules .. "/../../../share/moonbox/policies" } or {}
+end
+
 local found
 
 --- The directory of the shipped policies: MOONBOX_POLICIES, or beside the executable when installed
@@ -17,10 +30,7 @@ function M.directory()
   local given = os.getenv("MOONBOX_POLICIES")
   if given and given ~= "" then return (given:gsub("(.)/+$", "%1")) end
   if found then return found end
-  local executable = require("moonbox.core").sys.executable()
-  local bin = executable and executable:match("^(.*)/[^/]+$") or "."
-  local tries = { (bin:match("^(.*)/[^/]*$") or "") .. "/share/moonbox/policies",
-    (bin:match("^(.*)/[^/]*$") or "") .. "/policies", "policies" }
+  local tries = places()
   for _, directory in ipairs(tries) do
     if exists(directory .. "/base.lua") then
       found = directory

@@ -101,7 +101,7 @@ key("limits", "processes", "count", "How many processes and threads there may be
   { min = 1, max = 4194304, default = 256 })
 key("limits", "open_files", "count", "How many files one process may have open.",
   { min = 16, max = 1048576, default = 65536 })
-key("limits", "hold", "hold", [["hard" refuses to run where a limit would only be watched, for all limits or by name.]],
+key("limits", "hold", "hold", [[With "hard", refuses to run where limits would only be watched: all, or by name.]],
   { choices = { "any", "hard" }, default = "any" })
 
 -- Process

@@ -1,0 +1,3 @@
+-- expect: global.lua:2: `shared = …` would make a global; write `local shared = …`
+shared = { "/usr" }
+return policy "x" {}

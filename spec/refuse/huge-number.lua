@@ -1,0 +1,2 @@
+-- expect: huge-number.lua:2: `processes` takes a finite number
+return policy "x" { limits = { processes = math.huge } }

@@ -1,0 +1,2 @@
+-- expect: throws-a-table.lua:2: raised a table; error is given a sentence
+error({ "no sentence" })

@@ -1,0 +1,2 @@
+-- expect: unknown-group.lua:2: there is no group `ecosystem.nmp`; did you mean `npm`?
+return policy "x" { network = { allow { ecosystem.nmp } } }
