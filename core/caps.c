@@ -24,20 +24,19 @@ static int drop_bounding(uint64_t keep, struct err *err)
     return 0;
 }
 
-static int set_three(uint64_t keep, struct err *err)
+static int add_flag(cap_t caps, cap_flag_t flag, uint64_t set)
 {
-    cap_value_t kept[64];
-    int n = 0;
-    for (int cap = 0; cap < 64; cap++)
-        if (keep >> cap & 1)
-            kept[n++] = cap;
+    for (cap_value_t cap = 0; cap < 64; cap++)
+        if (set >> cap & 1 && cap_set_flag(caps, flag, 1, &cap, CAP_SET) < 0)
+            return -1;
+    return 0;
+}
+
+static int set_three(uint64_t permitted, uint64_t inheritable, struct err *err)
+{
     cap_t caps = cap_init();
-    int bad = !caps;
-    if (!bad && n > 0)
-        bad = cap_set_flag(caps, CAP_PERMITTED, n, kept, CAP_SET) < 0 ||
-              cap_set_flag(caps, CAP_EFFECTIVE, n, kept, CAP_SET) < 0 ||
-              cap_set_flag(caps, CAP_INHERITABLE, n, kept, CAP_SET) < 0;
-    bad = bad || cap_set_proc(caps) < 0;
+    int bad = !caps || add_flag(caps, CAP_PERMITTED, permitted) < 0 || add_flag(caps, CAP_EFFECTIVE, permitted) < 0 ||
+              add_flag(caps, CAP_INHERITABLE, inheritable) < 0 || cap_set_proc(caps) < 0;
     int result = bad ? err_sys(err, "set the capabilities") : 0;
     if (caps)
         cap_free(caps);
@@ -61,11 +60,11 @@ int caps_keep_only(uint64_t keep, struct err *err)
                                  SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
     if (drop_bounding(keep, err) < 0)
         return -1;
-    /* Inheritable first, for an ambient capability must be permitted and inheritable; CAP_SETPCAP goes last. */
+    /* CAP_SETPCAP goes last: locking the securebits needs it. */
     const uint64_t setpcap = 1ull << CAP_SETPCAP;
-    if (set_three(keep | setpcap, err) < 0 || set_ambient(keep, err) < 0)
+    if (set_three(keep | setpcap, keep, err) < 0 || set_ambient(keep, err) < 0)
         return -1;
     if (prctl(PR_SET_SECUREBITS, locked, 0, 0, 0) < 0)
         return err_sys(err, "lock the securebits");
-    return set_three(keep, err);
+    return set_three(keep, keep, err);
 }

@@ -1,5 +1,6 @@
 #include "keeper.h"
 
+#include "cgroup.h"
 #include "sys.h"
 #include "util.h"
 
@@ -15,10 +16,12 @@
 #include <sys/xattr.h>
 
 struct job {
-    int parent; /* directory that holds the folder */
-    const char *name;
+    int parent;       /* directory that holds the folder; -1 no folder */
+    const char *name; /* the folder's */
     int lifeline, reports;
     double period;
+    char *groups; /* NUL-terminated paths, one after the other */
+    size_t groups_length;
 };
 
 /* A walk takes at most a tenth of the time, however large the tree. */
@@ -34,28 +37,49 @@ static double measure_once(const struct job *job)
     return took * 10 > job->period ? took * 10 : job->period;
 }
 
-/* The sandbox that used the folder may still be dying, and making files, when its supervisor is gone. */
-static void remove_folder(const struct job *job)
+/* The sandbox may still be dying, and making files, when its supervisor is gone. */
+static void remove_everything(const struct job *job)
 {
     struct err err;
+    for (size_t at = 0; at < job->groups_length; at += strlen(job->groups + at) + 1)
+        cgroup_remove_path(job->groups + at);
+    if (job->parent < 0)
+        return;
     for (int tries = 0; tries < 50 && tree_remove(job->parent, job->name, &err) < 0; tries++)
         poll(NULL, 0, 100);
 }
 
-static _Noreturn void keep(const struct job *job)
+/* False at the end of the lifeline. */
+static bool note_groups(struct job *job)
 {
-    struct pollfd gone = {.fd = job->lifeline};
+    char bytes[4096];
+    ssize_t got = read(job->lifeline, bytes, sizeof bytes);
+    if (got <= 0)
+        return got < 0 && errno == EINTR;
+    char *grown = realloc(job->groups, job->groups_length + (size_t)got + 1);
+    if (!grown)
+        return false;
+    memcpy(grown + job->groups_length, bytes, (size_t)got);
+    job->groups = grown;
+    job->groups_length += (size_t)got;
+    job->groups[job->groups_length] = '\0';
+    return true;
+}
+
+static _Noreturn void keep(struct job *job)
+{
+    struct pollfd gone = {.fd = job->lifeline, .events = POLLIN};
     double pause_for = job->period;
     for (;;) {
         int ready = poll(&gone, 1, job->period > 0 ? (int)(pause_for * 1000) : -1);
         if (ready < 0 && errno != EINTR)
             break;
-        if (ready > 0 && gone.revents)
+        if (ready > 0 && !note_groups(job))
             break;
         if (ready == 0)
             pause_for = measure_once(job);
     }
-    remove_folder(job);
+    remove_everything(job);
     _exit(0);
 }
 
@@ -75,10 +99,10 @@ static _Noreturn void child(struct job *job, int go)
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (read(go, &byte, 1) != 1)
         _exit(1);
-    int fds[] = {job->parent, job->lifeline, job->reports};
-    if (util_keep_fds(fds, 3, 0) < 0 || chdir("/") < 0)
+    int fds[] = {job->lifeline, job->reports, job->parent};
+    if (util_keep_fds(fds, job->parent >= 0 ? 3 : 2, 0) < 0 || chdir("/") < 0)
         _exit(1);
-    job->parent = fds[0], job->lifeline = fds[1], job->reports = fds[2];
+    job->lifeline = fds[0], job->reports = fds[1], job->parent = fds[2];
     keep(job);
 }
 
@@ -145,26 +169,36 @@ static int open_parent(const char *path, const char **name, struct err *err)
     return fd >= 0 ? fd : err_sys(err, "open the parent of %s", path);
 }
 
+static int open_folder(struct keeper *keeper, int parent, const char *name, struct err *err)
+{
+    if (make_folder(parent, name, &keeper->map, err) < 0)
+        return -1;
+    keeper->folder = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return keeper->folder >= 0 ? 0 : err_sys(err, "open it");
+}
+
 int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path,
                  double period, struct err *err)
 {
     *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .map = {.lock = -1}};
     const char *name = NULL;
-    cleanup_fd int parent = open_parent(path, &name, err);
-    if (parent < 0 || idmap_choose(&keeper->map, plan, lock_dir, err) < 0)
+    cleanup_fd int parent = path ? open_parent(path, &name, err) : -1;
+    if ((path && parent < 0) || idmap_choose(&keeper->map, plan, lock_dir, err) < 0)
         return -1;
-    struct job job = {.parent = parent, .name = name, .period = period};
-    /* The keeper first: from here on nothing can leave the folder behind. */
-    if (spawn(keeper, &job, err) < 0 || make_folder(parent, name, &keeper->map, err) < 0)
-        goto fail;
-    keeper->folder = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (keeper->folder >= 0)
+    struct job job = {.parent = parent, .name = name, .period = path ? period : 0};
+    /* The keeper first: from here on nothing can be left behind. */
+    if (spawn(keeper, &job, err) == 0 && (!path || open_folder(keeper, parent, name, err) == 0))
         return 0;
-    err_sys(err, "open %s", path);
-fail:;
     struct err ignored;
     keeper_stop(keeper, &ignored);
-    return err_wrap(err, "%s", path);
+    return path ? err_wrap(err, "%s", path) : -1;
+}
+
+int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err)
+{
+    if (util_write_all(keeper->lifeline, path, strlen(path) + 1) < 0)
+        return err_sys(err, "tell the keeper of %s", path);
+    return 0;
 }
 
 int keeper_report(struct keeper *keeper, struct tree_usage *usage)

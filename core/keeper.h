@@ -1,7 +1,7 @@
-/* keeper.h - the process that owns a storage folder on the host.
+/* keeper.h - the process that owns what a sandbox has on the host: its storage folder and its control groups.
  *
- * It exists so that a folder never outlives its supervisor: the keeper waits on a pipe whose other end only the
- * supervisor holds; when that closes, for whatever reason, kill -9 included, it removes the folder and ends.  In
+ * It exists so that nothing outlives a supervisor: the keeper waits on a pipe whose other end only the supervisor
+ * holds; when that closes, for whatever reason, kill -9 included, it removes the groups and the folder and ends.  In
  * between it measures the folder, for a disk limit that the kernel does not hold.  An ordinary user's keeper lives in
  * a user namespace with the sandbox's id map, where it may remove what the agent's ids own and can't be kept from
  * looking by a mode. */
@@ -16,15 +16,18 @@
 struct keeper {
     struct idmap map; /* of every sandbox that uses the storage */
     int pidfd;
-    int lifeline; /* write end; closing it ends the keeper */
+    int lifeline; /* write end: paths of control groups, NUL-terminated; closing it ends the keeper */
     int reports;  /* read end: struct tree_usage records */
-    int folder;   /* O_PATH of the storage folder */
+    int folder;   /* O_PATH of the storage folder; -1 none */
 };
 
-/* Makes the folder `path` (its parent exists, it does not) with upper/ and work/ for an overlay, and its keeper.
- * `period` seconds between measurements, 0 = none. */
+/* Starts a keeper. `path`: a folder to make (its parent exists, it does not) with upper/ and work/ for an overlay,
+ * or NULL; `period`: seconds between measurements of it, 0 = none. */
 int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path,
                  double period, struct err *err);
+
+/* Gives a control group, which is about to be made, into its care. */
+int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err);
 
 /* The newest measurement since the last call: 1 = in *usage, 0 = none, -1 = the keeper has died. */
 int keeper_report(struct keeper *keeper, struct tree_usage *usage);

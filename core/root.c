@@ -187,8 +187,6 @@ static int build(struct builder *b, struct err *err)
 /* Swaps the roots without a directory for the old one: pivot_root(2), "pivot_root(".", ".")". */
 static int move_in(struct builder *b, struct err *err)
 {
-    if (mounts_restrict(b->place.root, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, err) < 0)
-        return -1;
     struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
     if (mount_setattr(b->place.root, "", AT_EMPTY_PATH, &read_only, sizeof read_only) < 0)
         return err_sys(err, "make the root read-only");

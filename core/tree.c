@@ -118,7 +118,7 @@ int tree_remove(int at, const char *name, struct err *err)
     for (unsigned i = 0; i < removal.moved; i++) {
         char unique[48];
         snprintf(unique, sizeof unique, ".removed-%d-%u", (int)getpid(), i);
-        if (remove_entry(&removal, dirfd, unique, 0) < 0)
+        if (remove_entry(&removal, at, unique, 0) < 0)
             return err_sys(err, "remove a deep part of %s", name);
     }
     return 0;

@@ -1,0 +1,47 @@
+/* bind.h - what the files of core/bind/ share. This folder is the only code that knows Lua: it checks arguments, makes
+ * the handle in its closed state, calls one core function that has never heard of Lua, and returns the handle or
+ * `nil, message, CODE`.  A caller's mistake raises; a failure of the world is returned. */
+#ifndef MOONBOX_BIND_H
+#define MOONBOX_BIND_H
+
+#include "../err.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BIND_PLAN "moonbox.plan"
+#define BIND_SANDBOX "moonbox.sandbox"
+#define BIND_KEEPER "moonbox.keeper"
+#define BIND_LOCK "moonbox.lock"
+#define BIND_FILE "moonbox.file"
+
+/* Pushes nil, the message and the code's name. Returns 3. */
+int bind_failure(lua_State *L, const struct err *err);
+
+/* Makes a metatable with methods, __gc and __index. Leaves the stack as it was. */
+void bind_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc);
+
+/* Fields of the table at `index`; a wrong type raises an error that names the field. */
+const char *bind_string_field(lua_State *L, int index, const char *key, const char *fallback);
+double bind_number_field(lua_State *L, int index, const char *key, double fallback);
+bool bind_bool_field(lua_State *L, int index, const char *key);
+
+/* Each pushes one value: a function or a table of functions. */
+int bind_plan(lua_State *L);
+int bind_sandbox(lua_State *L);
+int bind_keeper(lua_State *L);
+int bind_cgroup(lua_State *L);
+int bind_sys(lua_State *L);
+int bind_files(lua_State *L);
+int bind_sacrifice(lua_State *L);
+int bind_seccomp(lua_State *L);
+int bind_probe(lua_State *L);
+int bind_yaml(lua_State *L);
+
+/* The groups this host offers, found once a process. */
+struct cgroup_support;
+const struct cgroup_support *bind_cgroup_support(void);
+
+#endif

@@ -1,0 +1,78 @@
+/* keeper.c - core.keeper and core.cgroups. */
+#include "bind.h"
+
+#include "../cgroup.h"
+#include "../keeper.h"
+#include "../plan.h"
+
+#include <string.h>
+
+/* core.keeper(plan, { lock_dir=, path= or nil, period= }) -> keeper handle | nil, message, CODE */
+static int new_keeper(lua_State *L)
+{
+    struct plan *plan = *(struct plan **)luaL_checkudata(L, 1, BIND_PLAN);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    const char *lock_dir = bind_string_field(L, 2, "lock_dir", "");
+    const char *path = bind_string_field(L, 2, "path", NULL);
+    double period = bind_number_field(L, 2, "period", 0);
+    struct keeper *keeper = lua_newuserdata(L, sizeof *keeper);
+    *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .map = {.lock = -1}};
+    luaL_getmetatable(L, BIND_KEEPER);
+    lua_setmetatable(L, -2);
+    struct err err;
+    if (keeper_start(keeper, plan, lock_dir, path, period, &err) < 0)
+        return bind_failure(L, &err);
+    return 1;
+}
+
+static int close_keeper(lua_State *L)
+{
+    struct keeper *keeper = luaL_checkudata(L, 1, BIND_KEEPER);
+    struct err err;
+    if (keeper_stop(keeper, &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+int bind_keeper(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"close", close_keeper}, {NULL, NULL}};
+    bind_class(L, BIND_KEEPER, methods, close_keeper);
+    lua_pushcfunction(L, new_keeper);
+    return 1;
+}
+
+const struct cgroup_support *bind_cgroup_support(void)
+{
+    static struct cgroup_support support;
+    static bool found;
+    if (!found)
+        cgroup_find(&support);
+    found = true;
+    return &support;
+}
+
+/* core.cgroups() -> { cpu = { version=0|1|2, parent= }, memory=, pids=, unified = path or "" } */
+static int cgroups(lua_State *L)
+{
+    const struct cgroup_support *support = bind_cgroup_support();
+    lua_newtable(L);
+    for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+        lua_newtable(L);
+        lua_pushinteger(L, support->controllers[c].version);
+        lua_setfield(L, -2, "version");
+        lua_pushstring(L, support->controllers[c].parent);
+        lua_setfield(L, -2, "parent");
+        lua_setfield(L, -2, cgroup_controller_name((enum cgroup_controller)c));
+    }
+    lua_pushstring(L, support->unified);
+    lua_setfield(L, -2, "unified");
+    return 1;
+}
+
+int bind_cgroup(lua_State *L)
+{
+    lua_pushcfunction(L, cgroups);
+    return 1;
+}

@@ -1,0 +1,155 @@
+/* sacrifice.c - core.sacrifice: runs a Lua function in a forked child that may be lost.
+ *
+ * What an operator's policy does while it is loaded can't be bounded from within a Lua state: count hooks do not stop
+ * JIT-compiled loops nor C string functions.  So it is evaluated in a process of its own with a deadline and a
+ * memory limit, and only the text it returns comes back. */
+#include "bind.h"
+
+#include "../util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_REPLY = 16 << 20 };
+
+/* First byte of what the child sends. */
+enum { REPLY_TEXT = 'T', REPLY_ERROR = 'E', REPLY_MEMORY = 'M' };
+
+/* `memory` bytes beyond what the process has mapped already. */
+static void limit_memory(double memory)
+{
+    char text[128];
+    if (util_read_file(AT_FDCWD, "/proc/self/statm", text, sizeof text) <= 0)
+        return;
+    rlim_t now = strtoull(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
+    struct rlimit limit = {now + (rlim_t)memory, now + (rlim_t)memory};
+    setrlimit(RLIMIT_AS, &limit);
+}
+
+static _Noreturn void run_child(lua_State *L, int out, double memory)
+{
+    /* A terminal's Ctrl-C goes to the parent, which decides. */
+    signal(SIGINT, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    limit_memory(memory);
+    lua_pushvalue(L, 1);
+    int failed = lua_pcall(L, 0, 1, 0);
+    size_t length = 0;
+    const char *text = lua_tolstring(L, -1, &length);
+    char kind = failed == LUA_ERRMEM ? REPLY_MEMORY : failed || !text ? REPLY_ERROR : REPLY_TEXT;
+    if (failed == 0 && !text)
+        text = "the function returned no text", length = strlen(text);
+    else if (!text)
+        text = "an error that is no text", length = strlen(text);
+    if (util_write_all(out, &kind, 1) == 0)
+        util_write_all(out, text, length);
+    _exit(0);
+}
+
+struct reply {
+    char *bytes;
+    size_t length;
+    bool late, too_long;
+};
+
+static void collect(int in, double deadline, struct reply *reply)
+{
+    size_t room = 0;
+    for (;;) {
+        double left = deadline - util_monotonic();
+        struct pollfd polled = {.fd = in, .events = POLLIN};
+        if (left <= 0 || poll(&polled, 1, (int)(left * 1000) + 1) == 0) {
+            reply->late = util_monotonic() >= deadline;
+            if (reply->late)
+                return;
+            continue;
+        }
+        if (reply->length == room) {
+            char *grown = room < MAX_REPLY ? realloc(reply->bytes, room += 65536) : NULL;
+            reply->too_long = !grown;
+            if (!grown)
+                return;
+            reply->bytes = grown;
+        }
+        ssize_t got = read(in, reply->bytes + reply->length, room - reply->length);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return;
+        reply->length += (size_t)got;
+    }
+}
+
+static int push_failure(lua_State *L, const char *code, const char *fmt, double number)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L, fmt, number);
+    lua_pushstring(L, code);
+    return 3;
+}
+
+static int push_reply(lua_State *L, const struct reply *reply, int status, double seconds, double memory)
+{
+    if (reply->late)
+        return push_failure(L, "ETIME", "still running after %f s", seconds);
+    if (reply->too_long)
+        return push_failure(L, "EFBIG", "its result is larger than %f bytes", MAX_REPLY);
+    if (reply->length > 0 && reply->bytes[0] == REPLY_TEXT) {
+        lua_pushlstring(L, reply->bytes + 1, reply->length - 1);
+        return 1;
+    }
+    if (reply->length > 0 && reply->bytes[0] == REPLY_ERROR) {
+        lua_pushnil(L);
+        lua_pushlstring(L, reply->bytes + 1, reply->length - 1);
+        lua_pushliteral(L, "ELUA");
+        return 3;
+    }
+    /* LuaJIT ends a process that it can't get memory for in some places; so does a stack that can't grow. */
+    if (reply->length > 0 || WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
+        return push_failure(L, "ENOMEM", "it needs more than %f MB of memory", memory / 1048576);
+    return push_failure(L, "EPIPE", "it ended without a result (%f)", status);
+}
+
+/* core.sacrifice(f, { seconds=, memory=bytes }) -> text | nil, message, CODE */
+static int sacrifice(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    double seconds = bind_number_field(L, 2, "seconds", 2), memory = bind_number_field(L, 2, "memory", 64 << 20);
+    struct err err;
+    int ends[2], status = 0;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_sys(&err, "make a pipe"), bind_failure(L, &err);
+    pid_t pid = fork();
+    if (pid == 0)
+        run_child(L, ends[1], memory);
+    close(ends[1]);
+    cleanup_fd int in = ends[0];
+    if (pid < 0)
+        return err_sys(&err, "fork"), bind_failure(L, &err);
+    struct reply reply = {0};
+    collect(in, util_monotonic() + seconds, &reply);
+    kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    int pushed = push_reply(L, &reply, status, seconds, memory);
+    free(reply.bytes);
+    return pushed;
+}
+
+int bind_sacrifice(lua_State *L)
+{
+    lua_pushcfunction(L, sacrifice);
+    return 1;
+}

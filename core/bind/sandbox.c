@@ -1,0 +1,326 @@
+/* sandbox.c - core.launch and the sandbox handle. */
+#include "bind.h"
+
+#include "../cgroup.h"
+#include "../launch.h"
+#include "../sandbox.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct handle {
+    struct sandbox sandbox;
+    bool open;
+};
+
+static struct sandbox *check(lua_State *L)
+{
+    struct handle *handle = luaL_checkudata(L, 1, BIND_SANDBOX);
+    if (!handle->open)
+        luaL_error(L, "the sandbox is closed");
+    return &handle->sandbox;
+}
+
+/* core.launch(plan, { lock_dir=, name=, keeper= or nil, cgroups=bool, signals=bool })
+ *   -> sandbox handle | nil, message, CODE. The handle keeps plan and keeper alive. */
+static int launch_sandbox(lua_State *L)
+{
+    struct plan *plan = *(struct plan **)luaL_checkudata(L, 1, BIND_PLAN);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    struct launch_options options = {
+        .lock_dir = bind_string_field(L, 2, "lock_dir", ""),
+        .name = bind_string_field(L, 2, "name", "sandbox"),
+        .support = bind_bool_field(L, 2, "cgroups") ? bind_cgroup_support() : NULL,
+        .signals = bind_bool_field(L, 2, "signals"),
+    };
+    lua_getfield(L, 2, "keeper");
+    options.keeper = lua_isnil(L, -1) ? NULL : luaL_checkudata(L, -1, BIND_KEEPER);
+    struct handle *handle = lua_newuserdata(L, sizeof *handle);
+    memset(handle, 0, sizeof *handle);
+    luaL_getmetatable(L, BIND_SANDBOX);
+    lua_setmetatable(L, -2);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, 3);
+    lua_rawseti(L, -2, 2);
+    lua_setfenv(L, -2);
+    struct err err = {0};
+    if (launch(plan, &options, &handle->sandbox, &err) < 0)
+        return bind_failure(L, &err);
+    handle->open = true;
+    return 1;
+}
+
+/* An array of strings as a NULL-terminated list in a userdata that is left on the stack. */
+static const char *const *string_list(lua_State *L, int index, const char *key)
+{
+    lua_getfield(L, index, key);
+    if (!lua_istable(L, -1))
+        luaL_error(L, "field '%s' must be an array of strings", key);
+    int array = lua_gettop(L);
+    size_t n = lua_objlen(L, array);
+    const char **list = lua_newuserdata(L, (n + 1) * sizeof *list);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, array, (int)i + 1);
+        size_t length = 0;
+        list[i] = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
+        if (!list[i] || strlen(list[i]) != length)
+            luaL_error(L, "field '%s' must hold strings without NUL", key);
+        lua_pop(L, 1); /* the array still holds it */
+    }
+    list[n] = NULL;
+    lua_replace(L, array);
+    return list;
+}
+
+/* One of: "null", "pass", "merge", { capture=bytes }, { log=path, keep=bytes }, { feed=text }; observe=bool beside. */
+static int decode_stdio(lua_State *L, int index, const char *key, int fd, struct stdio_request *io, struct err *err)
+{
+    static const struct {
+        const char *name;
+        enum stdio_kind kind;
+    } words[] = {{"null", STDIO_NULL}, {"pass", STDIO_PASS}, {"merge", STDIO_MERGE}};
+    lua_getfield(L, index, key);
+    int at = lua_gettop(L);
+    *io = (struct stdio_request){.kind = STDIO_NULL, .fd = -1};
+    if (lua_type(L, at) == LUA_TSTRING) {
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+            if (strcmp(words[i].name, lua_tostring(L, at)) == 0) {
+                io->kind = words[i].kind;
+                io->fd = fd;
+                return 0;
+            }
+        return luaL_error(L, "field '%s' can't be '%s'", key, lua_tostring(L, at));
+    }
+    if (lua_isnil(L, at))
+        return 0;
+    luaL_checktype(L, at, LUA_TTABLE);
+    io->observe = bind_bool_field(L, at, "observe");
+    const char *log = bind_string_field(L, at, "log", NULL);
+    lua_getfield(L, at, "feed");
+    if (lua_isstring(L, -1)) {
+        io->kind = STDIO_FEED;
+        io->bytes = lua_tolstring(L, -1, &io->length);
+        return 0;
+    }
+    io->kind = log ? STDIO_LOG : STDIO_CAPTURE;
+    io->keep = (uint64_t)bind_number_field(L, at, log ? "keep" : "capture", 0);
+    if (log)
+        io->fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return log && io->fd < 0 ? err_sys(err, "open the log %s", log) : 0;
+}
+
+/* sandbox:start{ argv=, env=, cwd=, stdin=, stdout=, stderr=, pty=bool, rows=, cols= } -> id | nil, message, CODE */
+static int start(lua_State *L)
+{
+    struct sandbox *sandbox = check(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    static const char *const keys[STREAMS] = {"stdin", "stdout", "stderr"};
+    struct err err = {0};
+    struct start_request request = {
+        .argv = string_list(L, 2, "argv"),
+        .env = string_list(L, 2, "env"),
+        .cwd = bind_string_field(L, 2, "cwd", "/"),
+        .pty = bind_bool_field(L, 2, "pty"),
+        .rows = (int)bind_number_field(L, 2, "rows", 24),
+        .cols = (int)bind_number_field(L, 2, "cols", 80),
+    };
+    if (!request.argv[0])
+        return luaL_error(L, "field 'argv' is empty");
+    for (int i = 0; i < STREAMS; i++)
+        if (decode_stdio(L, 2, keys[i], i, &request.stdio[i], &err) < 0)
+            return bind_failure(L, &err);
+    const struct running *running = sandbox_start(sandbox, &request, &err);
+    if (!running)
+        return bind_failure(L, &err);
+    lua_pushinteger(L, (lua_Integer)running->id);
+    return 1;
+}
+
+static void set_number(lua_State *L, const char *key, double number)
+{
+    lua_pushnumber(L, number);
+    lua_setfield(L, -2, key);
+}
+
+static void set_string(lua_State *L, const char *key, const char *string)
+{
+    lua_pushstring(L, string);
+    lua_setfield(L, -2, key);
+}
+
+static void push_captured(lua_State *L, const char *key, const struct stream *stream)
+{
+    if (!stream->capture)
+        return;
+    lua_pushlstring(L, stream->memory ? stream->memory : "", stream->length);
+    lua_setfield(L, -2, key);
+}
+
+static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *running)
+{
+    int status = running->result.status;
+    uint64_t dropped = 0;
+    if (running->failed) {
+        set_number(L, "code", running->failure.exit_code);
+        set_string(L, "failed", running->failure.text);
+    } else if (WIFSIGNALED(status)) {
+        set_number(L, "signal", WTERMSIG(status));
+        set_number(L, "code", 128 + WTERMSIG(status));
+    } else {
+        set_number(L, "code", WEXITSTATUS(status));
+    }
+    set_number(L, "cpu_seconds", (double)running->result.cpu_us / 1e6);
+    set_number(L, "peak_rss", (double)running->result.peak_rss);
+    push_captured(L, "stdout", &running->streams[STREAM_STDOUT]);
+    push_captured(L, "stderr", &running->streams[STREAM_STDERR]);
+    for (int i = STREAM_STDOUT; i < STREAMS; i++)
+        dropped += running->streams[i].dropped;
+    set_number(L, "dropped", (double)dropped);
+    sandbox_forget(sandbox, running);
+}
+
+static void push_event(lua_State *L, struct sandbox *sandbox, const struct event *event)
+{
+    static const char *const kinds[] = {"timeout", "exit", "output", "signal", "usage", "storage", "gone"};
+    lua_createtable(L, 0, 8);
+    set_string(L, "kind", kinds[event->kind]);
+    if (event->running)
+        set_number(L, "id", event->running->id);
+    switch (event->kind) {
+    case EVENT_EXIT:
+        push_exit(L, sandbox, event->running);
+        break;
+    case EVENT_OUTPUT:
+        set_string(L, "stream", event->stream == STREAM_STDOUT ? "stdout" : "stderr");
+        lua_pushlstring(L, event->bytes, event->length);
+        lua_setfield(L, -2, "bytes");
+        break;
+    case EVENT_SIGNAL:
+        set_string(L, "signal", sigabbrev_np(event->signal));
+        break;
+    case EVENT_USAGE:
+        set_number(L, "processes", (double)event->usage.processes);
+        set_number(L, "memory", (double)event->usage.memory);
+        set_number(L, "cpu_seconds", (double)event->usage.cpu_us / 1e6);
+        break;
+    case EVENT_STORAGE:
+        set_number(L, "bytes", (double)event->storage.bytes);
+        set_number(L, "inodes", (double)event->storage.inodes);
+        lua_pushboolean(L, event->storage.partial);
+        lua_setfield(L, -2, "partial");
+        break;
+    case EVENT_GONE:
+        set_string(L, "why", event->why);
+        break;
+    case EVENT_TIMEOUT:
+        break;
+    }
+}
+
+/* sandbox:next(seconds or nil) -> event table | nil, message, CODE */
+static int next_event(lua_State *L)
+{
+    struct sandbox *sandbox = check(L);
+    double seconds = luaL_optnumber(L, 2, -1);
+    struct event event;
+    struct err err = {0};
+    if (sandbox_next(sandbox, seconds, &event, &err) < 0)
+        return bind_failure(L, &err);
+    push_event(L, sandbox, &event);
+    return 1;
+}
+
+static int signal_number(lua_State *L, const char *name)
+{
+    for (int sig = 1; sig < NSIG; sig++) {
+        const char *known = sigabbrev_np(sig);
+        if (known && strcmp(known, name) == 0)
+            return sig;
+    }
+    return luaL_error(L, "no signal is called '%s'", name);
+}
+
+/* sandbox:signal(id, "TERM") -> true | nil, message, CODE */
+static int send_signal(lua_State *L)
+{
+    struct sandbox *sandbox = check(L);
+    struct err err = {0};
+    if (sandbox_signal(sandbox, (uint32_t)luaL_checkinteger(L, 2), signal_number(L, luaL_checkstring(L, 3)), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* sandbox:resize(id, rows, cols) */
+static int resize(lua_State *L)
+{
+    struct sandbox *sandbox = check(L);
+    for (struct running *r = sandbox->commands; r; r = r->next)
+        if (r->id == (uint32_t)luaL_checkinteger(L, 2))
+            sandbox_resize(r, (int)luaL_checkinteger(L, 3), (int)luaL_checkinteger(L, 4));
+    return 0;
+}
+
+/* sandbox:ask_usage() -> true | nil, message, CODE; the answer is an event. */
+static int ask_usage(lua_State *L)
+{
+    struct err err = {0};
+    if (sandbox_ask_usage(check(L), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* sandbox:usage() -> what the control groups count: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills= },
+ * each only where there is a controller for it. */
+static int usage(lua_State *L)
+{
+    struct cgroup_usage counted;
+    cgroup_read_usage(&check(L)->cgroup, &counted);
+    lua_createtable(L, 0, 5);
+    if (counted.has_memory) {
+        set_number(L, "memory", (double)counted.memory);
+        set_number(L, "memory_peak", (double)counted.memory_peak);
+        set_number(L, "oom_kills", (double)counted.oom_kills);
+    }
+    if (counted.has_cpu)
+        set_number(L, "cpu_seconds", (double)counted.cpu_us / 1e6);
+    if (counted.processes)
+        set_number(L, "processes", (double)counted.processes);
+    return 1;
+}
+
+/* sandbox:pid() -> the host's pid of the sandbox's process 1 */
+static int pid(lua_State *L)
+{
+    lua_pushinteger(L, check(L)->pid);
+    return 1;
+}
+
+/* sandbox:close() -> true | nil, message, CODE; closing twice is fine */
+static int close_sandbox(lua_State *L)
+{
+    struct handle *handle = luaL_checkudata(L, 1, BIND_SANDBOX);
+    struct err err = {0};
+    bool was_open = handle->open;
+    handle->open = false;
+    if (was_open && sandbox_close(&handle->sandbox, &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+int bind_sandbox(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"start", start},   {"next", next_event},     {"signal", send_signal},
+                                       {"resize", resize}, {"ask_usage", ask_usage}, {"usage", usage},
+                                       {"pid", pid},       {"close", close_sandbox}, {NULL, NULL}};
+    bind_class(L, BIND_SANDBOX, methods, close_sandbox);
+    lua_pushcfunction(L, launch_sandbox);
+    return 1;
+}

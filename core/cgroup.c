@@ -1,0 +1,254 @@
+#include "cgroup.h"
+
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { PERIOD_US = 100000 };
+
+/* The group of a parent directory, made when it is not there yet: controllers that are mounted together share it. */
+static int group_for(struct cgroup *group, const char *parent, int version, const char *name, struct err *err)
+{
+    char path[CGROUP_MAX_PATH];
+    if (snprintf(path, sizeof path, "%s/%s", parent, name) >= (int)sizeof path)
+        return err_set(err, ENAMETOOLONG, "%s/%s is too long", parent, name);
+    for (int i = 0; i < group->n; i++)
+        if (strcmp(group->groups[i].path, path) == 0)
+            return i;
+    if (mkdir(path, 0755) < 0)
+        return err_sys(err, "make the control group %s", path);
+    int i = group->n++;
+    util_copy(group->groups[i].path, sizeof path, path);
+    group->groups[i].version = version;
+    group->groups[i].fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return group->groups[i].fd >= 0 ? i : err_sys(err, "open %s", path);
+}
+
+static int put(const struct cgroup *group, int i, const char *file, const char *text, struct err *err)
+{
+    if (util_write_file(group->groups[i].fd, file, text) < 0)
+        return err_sys(err, "write %s to %s/%s", text, group->groups[i].path, file);
+    return 0;
+}
+
+static int put_number(const struct cgroup *group, int i, const char *file, uint64_t number, struct err *err)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return put(group, i, file, text, err);
+}
+
+static int limit_cpu(const struct cgroup *group, int i, double cpus, struct err *err)
+{
+    char text[64];
+    uint64_t quota = (uint64_t)(cpus * PERIOD_US);
+    if (group->groups[i].version == 2) {
+        snprintf(text, sizeof text, "%llu %d", (unsigned long long)quota, PERIOD_US);
+        return put(group, i, "cpu.max", text, err);
+    }
+    if (put_number(group, i, "cpu.cfs_period_us", PERIOD_US, err) < 0)
+        return -1;
+    return put_number(group, i, "cpu.cfs_quota_us", quota, err);
+}
+
+/* Swap would let a sandbox grow past its limit at the host's expense. A kernel that accounts no swap has no file. */
+static int forbid_swap(const struct cgroup *group, int i, uint64_t memory, struct err *err)
+{
+    const char *file = group->groups[i].version == 2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes";
+    if (faccessat(group->groups[i].fd, file, W_OK, 0) < 0)
+        return 0;
+    return put_number(group, i, file, group->groups[i].version == 2 ? 0 : memory, err);
+}
+
+static int limit_memory(const struct cgroup *group, int i, uint64_t memory, struct err *err)
+{
+    const char *file = group->groups[i].version == 2 ? "memory.max" : "memory.limit_in_bytes";
+    if (put_number(group, i, file, memory, err) < 0)
+        return -1;
+    return forbid_swap(group, i, memory, err);
+}
+
+static int limit(struct cgroup *group, int i, enum cgroup_controller controller, const struct cgroup_limits *limits,
+                 struct err *err)
+{
+    group->groups[i].has[controller] = true;
+    switch (controller) {
+    case CGROUP_CPU:
+        return limits->cpus > 0 ? limit_cpu(group, i, limits->cpus, err) : 0;
+    case CGROUP_MEMORY:
+        return limits->memory ? limit_memory(group, i, limits->memory, err) : 0;
+    case CGROUP_PIDS:
+        return limits->processes ? put_number(group, i, "pids.max", limits->processes, err) : 0;
+    case CGROUP_CONTROLLERS:
+        break;
+    }
+    return err_set(err, EINVAL, "unknown controller");
+}
+
+static int make_all(struct cgroup *group, const struct cgroup_support *support, const char *name,
+                    const struct cgroup_limits *limits, struct err *err)
+{
+    for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+        const struct cgroup_place *place = &support->controllers[c];
+        if (!place->version)
+            continue;
+        int i = group_for(group, place->parent, place->version, name, err);
+        if (i < 0 || limit(group, i, (enum cgroup_controller)c, limits, err) < 0)
+            return -1;
+    }
+    if (*support->unified && group_for(group, support->unified, 2, name, err) < 0)
+        return -1;
+    if (*support->cpuacct) {
+        int i = group_for(group, support->cpuacct, 1, name, err);
+        if (i < 0)
+            return -1;
+        group->groups[i].cpuacct = true;
+    }
+    return 0;
+}
+
+int cgroup_create(struct cgroup *group, const struct cgroup_support *support, const char *name,
+                  const struct cgroup_limits *limits, struct err *err)
+{
+    memset(group, 0, sizeof *group);
+    if (make_all(group, support, name, limits, err) == 0)
+        return 0;
+    struct err ignored;
+    cgroup_destroy(group, &ignored);
+    return -1;
+}
+
+int cgroup_clone_fd(const struct cgroup *group)
+{
+    for (int i = 0; i < group->n; i++)
+        if (group->groups[i].version == 2)
+            return group->groups[i].fd;
+    return -1;
+}
+
+int cgroup_attach(const struct cgroup *group, pid_t pid, struct err *err)
+{
+    for (int i = 0; i < group->n; i++)
+        if (group->groups[i].version == 1 && put_number(group, i, "cgroup.procs", (uint64_t)pid, err) < 0)
+            return -1;
+    return 0;
+}
+
+static uint64_t number_in(int fd, const char *file)
+{
+    char text[64];
+    return util_read_file(fd, file, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+static uint64_t keyed(int fd, const char *file, const char *key)
+{
+    char text[4096];
+    if (util_read_file(fd, file, text, sizeof text) <= 0)
+        return 0;
+    size_t length = strlen(key);
+    for (const char *at = text; at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (strncmp(at, key, length) == 0 && at[length] == ' ')
+            return strtoull(at + length, NULL, 10);
+    }
+    return 0;
+}
+
+static void read_memory(int fd, int version, struct cgroup_usage *usage)
+{
+    usage->has_memory = true;
+    usage->memory = number_in(fd, version == 2 ? "memory.current" : "memory.usage_in_bytes");
+    usage->memory_peak = number_in(fd, version == 2 ? "memory.peak" : "memory.max_usage_in_bytes");
+    usage->oom_kills = keyed(fd, version == 2 ? "memory.events" : "memory.oom_control", "oom_kill");
+}
+
+void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage)
+{
+    memset(usage, 0, sizeof *usage);
+    for (int i = 0; i < group->n; i++) {
+        int fd = group->groups[i].fd, version = group->groups[i].version;
+        if (group->groups[i].has[CGROUP_MEMORY])
+            read_memory(fd, version, usage);
+        if (group->groups[i].has[CGROUP_PIDS])
+            usage->processes = number_in(fd, "pids.current");
+        if (group->groups[i].cpuacct) {
+            usage->cpu_us = number_in(fd, "cpuacct.usage") / 1000;
+            usage->has_cpu = true;
+        } else if (version == 2 && !usage->has_cpu) {
+            usage->cpu_us = keyed(fd, "cpu.stat", "usage_usec");
+            usage->has_cpu = true;
+        }
+    }
+}
+
+/* Version 1 has no cgroup.kill. Pids are signalled only while they are listed in the group that we own. */
+static void kill_members(int fd)
+{
+    char text[16384];
+    if (util_write_file(fd, "cgroup.kill", "1") == 0 || util_read_file(fd, "cgroup.procs", text, sizeof text) <= 0)
+        return;
+    char *save = NULL;
+    for (char *pid = strtok_r(text, "\n", &save); pid; pid = strtok_r(NULL, "\n", &save))
+        if (atoi(pid) > 1)
+            kill(atoi(pid), SIGKILL);
+}
+
+static int remove_group(int fd, const char *path)
+{
+    for (int tries = 0; tries < 200; tries++) {
+        if (rmdir(path) == 0 || errno == ENOENT)
+            return 0;
+        if (errno != EBUSY)
+            return -1;
+        kill_members(fd);
+        poll(NULL, 0, 5);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
+int cgroup_destroy(struct cgroup *group, struct err *err)
+{
+    int result = 0;
+    for (int i = 0; i < group->n; i++) {
+        if (remove_group(group->groups[i].fd, group->groups[i].path) < 0)
+            result = err_sys(err, "remove the control group %s", group->groups[i].path);
+        util_close(&group->groups[i].fd);
+    }
+    group->n = 0;
+    return result;
+}
+
+void cgroup_remove_path(const char *path)
+{
+    cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        remove_group(fd, path);
+}
+
+int cgroup_paths(const struct cgroup_support *support, const char *name, int (*tell)(void *, const char *path),
+                 void *context)
+{
+    const char *parents[CGROUP_CONTROLLERS + 2];
+    int n = 0;
+    for (int c = 0; c < CGROUP_CONTROLLERS; c++)
+        parents[n++] = support->controllers[c].parent;
+    parents[n++] = support->unified;
+    parents[n++] = support->cpuacct;
+    for (int i = 0; i < n; i++) {
+        char path[CGROUP_MAX_PATH];
+        bool seen = !*parents[i];
+        for (int j = 0; j < i; j++)
+            seen = seen || strcmp(parents[i], parents[j]) == 0;
+        if (!seen && snprintf(path, sizeof path, "%s/%s", parents[i], name) < (int)sizeof path && tell(context, path) < 0)
+            return -1;
+    }
+    return 0;
+}

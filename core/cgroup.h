@@ -1,0 +1,84 @@
+/* cgroup.h - control groups: limits on a whole sandbox that the kernel holds.
+ *
+ * Version 2 where it has the controllers (kernel Documentation/admin-guide/cgroup-v2), version 1 where they are
+ * bound there (…/cgroup-v1), and both on a hybrid host: limits by v1, kill and freeze by v2.  Groups are made in
+ * "moonbox" below the root of a hierarchy as root, and as an ordinary user in the nearest group above his own that
+ * he may write and that passes the controllers on (systemd's delegation).  What a group can't hold is reported,
+ * never guessed: the caller decides whether watching will do. */
+#ifndef MOONBOX_CGROUP_H
+#define MOONBOX_CGROUP_H
+
+#include "err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum cgroup_controller { CGROUP_CPU, CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CONTROLLERS };
+enum { CGROUP_MAX_PATH = 512 };
+
+/* Where one controller's groups can be made, as found by doing. */
+struct cgroup_place {
+    int version; /* 0 nowhere, 1, 2 */
+    char parent[CGROUP_MAX_PATH];
+};
+
+struct cgroup_support {
+    struct cgroup_place controllers[CGROUP_CONTROLLERS];
+    char unified[CGROUP_MAX_PATH]; /* parent for a v2 group (kill, freeze), "" none */
+    char cpuacct[CGROUP_MAX_PATH]; /* v1 parent for CPU accounting, "" none */
+};
+
+struct cgroup_limits {
+    double cpus;        /* of CPU time a second; 0 none */
+    uint64_t memory;    /* bytes; 0 none; swap is not given on top */
+    uint64_t processes; /* 0 none */
+};
+
+/* One sandbox's groups: at most one directory a hierarchy. */
+struct cgroup {
+    struct {
+        int version;
+        int fd;
+        char path[CGROUP_MAX_PATH];
+        bool has[CGROUP_CONTROLLERS], cpuacct;
+    } groups[CGROUP_CONTROLLERS + 2];
+    int n;
+};
+
+struct cgroup_usage {
+    uint64_t memory, memory_peak, cpu_us, processes, oom_kills;
+    bool has_memory, has_cpu;
+};
+
+const char *cgroup_controller_name(enum cgroup_controller controller);
+
+/* Looks where groups can be made; `moonbox` groups are created on the way, nothing else changes. Never fails: what is
+ * not found is version 0. */
+void cgroup_find(struct cgroup_support *support);
+
+/* Makes the groups called `name` for the limits that are set and that the host can hold. */
+int cgroup_create(struct cgroup *group, const struct cgroup_support *support, const char *name,
+                  const struct cgroup_limits *limits, struct err *err);
+
+/* The v2 group's directory for CLONE_INTO_CGROUP, borrowed; -1 none. */
+int cgroup_clone_fd(const struct cgroup *group);
+
+/* Moves a process that has not run yet into the v1 groups. */
+int cgroup_attach(const struct cgroup *group, pid_t pid, struct err *err);
+
+void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage);
+
+/* Kills what is left inside (v2) and removes the groups; safe on an empty struct. Waits up to a second for the
+ * kernel to let go. */
+int cgroup_destroy(struct cgroup *group, struct err *err);
+
+/* Kills and removes the group at `path`, as far as it is there: what a dead supervisor left. */
+void cgroup_remove_path(const char *path);
+
+/* The paths that cgroup_create would make, one call of `tell` each; so that somebody can remove them whatever
+ * happens to the caller. A negative answer ends the walk and is returned. */
+int cgroup_paths(const struct cgroup_support *support, const char *name, int (*tell)(void *, const char *path),
+                 void *context);
+
+#endif

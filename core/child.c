@@ -1,0 +1,244 @@
+#include "child.h"
+
+#include "arguments.h"
+#include "caps.h"
+#include "init.h"
+#include "netns.h"
+#include "rlimits.h"
+#include "root.h"
+#include "seccomp.h"
+#include "sys.h"
+#include "util.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+struct child {
+    const struct child_request *request;
+    int socket;
+    int proc; /* the sandbox's procfs, until it is confined */
+};
+
+static int die_with_supervisor(struct child *c, struct err *err)
+{
+    (void)c;
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 ? 0 : err_sys(err, "set the parent-death signal");
+}
+
+static int wait_for_maps(struct child *c, struct err *err)
+{
+    char byte;
+    ssize_t got;
+    do {
+        got = read(c->socket, &byte, 1);
+    } while (got < 0 && errno == EINTR);
+    return got == 1 ? 0 : err_set(err, EPIPE, "the supervisor went away");
+}
+
+static int reset_signals(struct child *c, struct err *err)
+{
+    (void)c;
+    sigset_t all;
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL);
+    sigfillset(&all);
+    return sigprocmask(SIG_SETMASK, &all, NULL) == 0 ? 0 : err_sys(err, "block signals");
+}
+
+static int new_session(struct child *c, struct err *err)
+{
+    (void)c;
+    return setsid() >= 0 ? 0 : err_sys(err, "setsid");
+}
+
+/* Root of the outer namespace where it has a range; else the one id that there is. */
+static int outer_ids(struct child *c, struct err *err)
+{
+    if (!c->request->map->range)
+        return 0;
+    if (setgroups(0, NULL) < 0)
+        return err_sys(err, "drop the supplementary groups");
+    if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+        return err_sys(err, "become the outer namespace's root");
+    return 0;
+}
+
+/* Sandboxes go before the machine's own services when memory runs out (proc(5), oom_score_adj). */
+static int first_to_go(struct child *c, struct err *err)
+{
+    (void)c;
+    enum { SANDBOX_SCORE = 200 };
+    char text[16];
+    if (util_read_file(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) < 0)
+        return err_sys(err, "read oom_score_adj");
+    if (atoi(text) >= SANDBOX_SCORE)
+        return 0;
+    snprintf(text, sizeof text, "%d", SANDBOX_SCORE);
+    return util_write_file(AT_FDCWD, "/proc/self/oom_score_adj", text) == 0 ? 0 : err_sys(err, "set oom_score_adj");
+}
+
+/* After the supervisor has put us into our control group, so that this is what the namespace shows as "/". */
+static int cgroup_namespace(struct child *c, struct err *err)
+{
+    (void)c;
+    return unshare(CLONE_NEWCGROUP) == 0 ? 0 : err_sys(err, "unshare the cgroup namespace");
+}
+
+static int host_name(struct child *c, struct err *err)
+{
+    const char *name = c->request->plan->hostname;
+    if (sethostname(name, strlen(name)) < 0 || setdomainname("", 0) < 0)
+        return err_sys(err, "set the host name");
+    return 0;
+}
+
+static int network(struct child *c, struct err *err)
+{
+    if (netns_loopback_up(err) < 0)
+        return -1;
+    if (!c->request->plan->low_ports)
+        return 0;
+    cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return proc < 0 ? err_sys(err, "open /proc") : netns_allow_low_ports(proc, err);
+}
+
+static int root_directory(struct child *c, struct err *err)
+{
+    const struct root_request root = {c->request->plan, c->request->grants, c->request->storage};
+    umask(0);
+    return root_enter(&root, &c->proc, err);
+}
+
+static int agent_ids(struct child *c, struct err *err)
+{
+    const struct plan *plan = c->request->plan;
+    if (!c->request->map->range)
+        return 0;
+    if (setresgid(plan->gid, plan->gid, plan->gid) < 0 || setresuid(plan->uid, plan->uid, plan->uid) < 0)
+        return err_sys(err, "become uid %u", plan->uid);
+    return 0;
+}
+
+/* From here on no process holds a capability over the mounts, the network or the host name: those belong to the
+ * outer namespace, which is left for good.  The maps are written through our own procfs, while nobody else is in the
+ * sandbox who could use the moment in which we are dumpable. */
+static int nested_namespace(struct child *c, struct err *err)
+{
+    const struct plan *plan = c->request->plan;
+    char uids[64], gids[64];
+    snprintf(uids, sizeof uids, "%u %u 1\n", plan->uid, plan->uid);
+    snprintf(gids, sizeof gids, "%u %u 1\n", plan->gid, plan->gid);
+    if (unshare(CLONE_NEWUSER) < 0)
+        return err_sys(err, "unshare the nested user namespace");
+    if (prctl(PR_SET_DUMPABLE, 1) < 0 || util_write_file(c->proc, "self/setgroups", "deny") < 0 ||
+        util_write_file(c->proc, "self/uid_map", uids) < 0 || util_write_file(c->proc, "self/gid_map", gids) < 0)
+        return err_sys(err, "write the maps of the nested user namespace");
+    return prctl(PR_SET_DUMPABLE, 0) == 0 ? 0 : err_sys(err, "become undumpable");
+}
+
+/* ENOSYS and EPERM: the kernel, or a filter that the sandbox inherits, has no keyrings to offer at all. */
+static int session_keyring(struct child *c, struct err *err)
+{
+    (void)c;
+    if (sys_join_new_session_keyring() >= 0 || errno == ENOSYS || errno == EPERM)
+        return 0;
+    return err_sys(err, "join a new session keyring");
+}
+
+static int process_settings(struct child *c, struct err *err)
+{
+    const struct plan *plan = c->request->plan;
+    umask(plan->umask);
+    if (personality(PER_LINUX) < 0)
+        return err_sys(err, "reset the personality");
+    return rlimits_apply(plan->rlimits, plan->n_rlimits, err);
+}
+
+static int descriptors(struct child *c, struct err *err)
+{
+    util_close(&c->proc);
+    if (util_keep_fds(&c->socket, 1, 3) < 0)
+        return err_sys(err, "close what was inherited");
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
+        return err_sys(err, "open /dev/null in the sandbox");
+    return null > 2 ? close(null) : 0;
+}
+
+static int capabilities(struct child *c, struct err *err)
+{
+    return caps_keep_only(c->request->plan->capabilities, err);
+}
+
+static int no_new_privileges(struct child *c, struct err *err)
+{
+    (void)c;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : err_sys(err, "set no_new_privs");
+}
+
+static int clean_identity(struct child *c, struct err *err)
+{
+    (void)c;
+    arguments_wipe();
+    return prctl(PR_SET_NAME, "moonbox-init") == 0 ? 0 : err_sys(err, "name init");
+}
+
+static int system_calls(struct child *c, struct err *err)
+{
+    return seccomp_install((enum seccomp_profile)c->request->plan->seccomp_profile, err);
+}
+
+static const struct {
+    const char *name;
+    int (*run)(struct child *, struct err *);
+} steps[] = {
+    {"die with the supervisor", die_with_supervisor},
+    {"wait for the id maps", wait_for_maps},
+    {"reset the signals", reset_signals},
+    {"start a session", new_session},
+    /* A change of ids makes a process undumpable, and its files in /proc root's: proc(5). */
+    {"offer to the out-of-memory killer", first_to_go},
+    {"take the outer namespace's ids", outer_ids},
+    {"enter a cgroup namespace", cgroup_namespace},
+    {"set the host name", host_name},
+    {"set up the network namespace", network},
+    {"build the root directory", root_directory},
+    {"take the agent's ids", agent_ids},
+    {"enter the nested user namespace", nested_namespace},
+    {"join a new session keyring", session_keyring},
+    {"set limits and process settings", process_settings},
+    {"close descriptors", descriptors},
+    {"clean names and arguments", clean_identity},
+    {"drop capabilities", capabilities},
+    /* A change of credentials clears it: prctl(2), PR_SET_PDEATHSIG. */
+    {"die with the supervisor, still", die_with_supervisor},
+    {"allow no new privileges", no_new_privileges},
+    {"filter system calls", system_calls},
+};
+
+static _Noreturn void report(int socket, const char *step, const struct err *err)
+{
+    struct wire_failed failed = {.code = err->code, .exit_code = 125};
+    snprintf(failed.text, sizeof failed.text, "%s: %.*s", step, ERR_TEXT_SIZE, err->text);
+    wire_send(socket, WIRE_FAILED, 0, &failed, sizeof failed, NULL, 0);
+    _exit(125);
+}
+
+_Noreturn void child_main(const struct child_request *request)
+{
+    struct child child = {request, request->socket, -1};
+    struct err err = {0};
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+        if (steps[i].run(&child, &err) < 0)
+            report(child.socket, steps[i].name, &err);
+    init_main(child.socket);
+}

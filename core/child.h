@@ -1,0 +1,22 @@
+/* child.h - what happens between clone3(2) and the first command: the child's steps, in order, as a table.
+ *
+ * Runs in a copy of the supervisor's memory with new user, mount, pid, network, ipc and uts namespaces.  Only C runs
+ * here.  Each step has a name; the first failure is sent to the supervisor with it, and the child ends.  When all
+ * have passed, the process is confined exactly as every command will be, and becomes init. */
+#ifndef MOONBOX_CHILD_H
+#define MOONBOX_CHILD_H
+
+#include "idmap.h"
+#include "plan.h"
+
+struct child_request {
+    const struct plan *plan;
+    const struct idmap *map;
+    int socket; /* to the supervisor: first one byte ("maps are written"), then the wire protocol */
+    const int *grants;
+    int storage;
+};
+
+_Noreturn void child_main(const struct child_request *request);
+
+#endif

@@ -1,0 +1,24 @@
+/* command.h - one command inside a sandbox: from the supervisor's request to execve(2). */
+#ifndef MOONBOX_COMMAND_H
+#define MOONBOX_COMMAND_H
+
+#include "err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct command {
+    char *cwd, **argv, **env; /* the strings are borrowed from the payload */
+    int stdio[3];             /* owned by the caller's array; -1 = the sandbox's /dev/null */
+    int master, slave;        /* of its pty, owned; -1 none */
+};
+
+/* Reads a WIRE_START payload. Borrows payload and fds. Opens the pty when one is asked for. */
+int command_parse(struct command *command, char *payload, size_t length, const int *fds, struct err *err);
+void command_free(struct command *command);
+
+/* In a child of init: own session, stdio, directory, and execve. A failure is sent on `socket` as WIRE_FAILED and
+ * ends the process with 127 (no such program) or 126, as a shell does. */
+_Noreturn void command_exec(const struct command *command, int socket, uint32_t id);
+
+#endif

@@ -1,0 +1,176 @@
+#include "init.h"
+
+#include "command.h"
+#include "inside.h"
+#include "util.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+struct entry {
+    uint32_t id;
+    pid_t pid;
+};
+
+struct init {
+    int socket, signals;
+    struct entry *entries;
+    size_t n, room;
+};
+
+static _Noreturn void end(void)
+{
+    _exit(0);
+}
+
+static void reply(struct init *init, enum wire_type type, uint32_t id, const void *payload, size_t length, int fd)
+{
+    if (wire_send(init->socket, type, id, payload, length, &fd, fd >= 0) < 0)
+        end();
+}
+
+static void reply_failed(struct init *init, uint32_t id, int code, const char *text)
+{
+    struct wire_failed failed = {.code = code, .exit_code = 126, .no_process = 1};
+    strncpy(failed.text, text, sizeof failed.text - 1);
+    reply(init, WIRE_FAILED, id, &failed, sizeof failed, -1);
+}
+
+static struct entry *new_entry(struct init *init)
+{
+    if (init->n == init->room) {
+        size_t room = init->room ? init->room * 2 : 16;
+        struct entry *grown = realloc(init->entries, room * sizeof *grown);
+        if (!grown)
+            return NULL;
+        init->entries = grown;
+        init->room = room;
+    }
+    return &init->entries[init->n++];
+}
+
+static void start(struct init *init, const struct wire_header *header, char *payload, int fds[WIRE_MAX_FDS])
+{
+    struct command command;
+    struct err err = {0};
+    if (command_parse(&command, payload, header->length, fds, &err) < 0) {
+        reply_failed(init, header->id, err.code, err.text);
+        return;
+    }
+    struct entry *entry = new_entry(init);
+    pid_t pid = entry ? fork() : -1;
+    if (pid == 0)
+        command_exec(&command, init->socket, header->id);
+    if (pid < 0) {
+        int saved = errno;
+        init->n -= entry != NULL;
+        err_set(&err, saved, "no process can be started in the sandbox: %s", strerror(saved));
+        reply_failed(init, header->id, saved, err.text);
+    } else {
+        int32_t inside = pid;
+        *entry = (struct entry){header->id, pid};
+        reply(init, WIRE_STARTED, header->id, &inside, sizeof inside, command.master);
+    }
+    command_free(&command);
+}
+
+static void send_signal(struct init *init, const struct wire_header *header, const char *payload)
+{
+    struct wire_signal request;
+    if (header->length != sizeof request)
+        end();
+    memcpy(&request, payload, sizeof request);
+    for (size_t i = 0; i < init->n; i++)
+        if (init->entries[i].id == header->id && kill(-init->entries[i].pid, request.signal) < 0)
+            kill(init->entries[i].pid, request.signal);
+}
+
+static void send_usage(struct init *init)
+{
+    struct wire_usage usage;
+    inside_measure(&usage);
+    reply(init, WIRE_USAGE, 0, &usage, sizeof usage, -1);
+}
+
+static void serve(struct init *init)
+{
+    struct wire_header header;
+    char *payload = NULL;
+    int fds[WIRE_MAX_FDS];
+    if (wire_receive(init->socket, &header, &payload, fds) != 1)
+        end();
+    switch (header.type) {
+    case WIRE_START:
+        start(init, &header, payload, fds);
+        break;
+    case WIRE_SIGNAL:
+        send_signal(init, &header, payload);
+        break;
+    case WIRE_ASK_USAGE:
+        send_usage(init);
+        break;
+    default:
+        end();
+    }
+    for (int i = 0; i < WIRE_MAX_FDS; i++)
+        util_close(&fds[i]);
+    free(payload);
+}
+
+static void report_exit(struct init *init, size_t i, int status, const struct rusage *usage)
+{
+    struct wire_exited exited = {.status = status};
+    exited.cpu_us = (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000u +
+                    (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
+    exited.peak_rss = (uint64_t)usage->ru_maxrss * 1024;
+    uint32_t id = init->entries[i].id;
+    init->entries[i] = init->entries[--init->n];
+    reply(init, WIRE_EXITED, id, &exited, sizeof exited, -1);
+}
+
+static void reap(struct init *init)
+{
+    struct signalfd_siginfo ignored;
+    if (read(init->signals, &ignored, sizeof ignored) < 0 && errno != EAGAIN)
+        end();
+    for (;;) {
+        int status;
+        struct rusage usage;
+        pid_t pid = wait4(-1, &status, WNOHANG | __WALL, &usage);
+        if (pid <= 0)
+            return;
+        for (size_t i = 0; i < init->n; i++)
+            if (init->entries[i].pid == pid) {
+                report_exit(init, i, status, &usage);
+                break;
+            }
+    }
+}
+
+_Noreturn void init_main(int socket)
+{
+    struct init init = {.socket = socket};
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    init.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (init.signals < 0)
+        end();
+    reply(&init, WIRE_READY, 0, NULL, 0, -1);
+    struct pollfd polled[] = {{.fd = socket, .events = POLLIN}, {.fd = init.signals, .events = POLLIN}};
+    for (;;) {
+        if (poll(polled, 2, -1) < 0 && errno != EINTR)
+            end();
+        if (polled[1].revents)
+            reap(&init);
+        if (polled[0].revents)
+            serve(&init);
+    }
+}

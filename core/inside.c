@@ -1,0 +1,59 @@
+#include "inside.h"
+
+#include "util.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static uint64_t proportional_size(int dir, const char *pid)
+{
+    char path[NAME_MAX + 32], text[4096];
+    snprintf(path, sizeof path, "%s/smaps_rollup", pid);
+    if (util_read_file(dir, path, text, sizeof text) > 0) {
+        const char *pss = strstr(text, "\nPss:"), *swap = strstr(text, "\nSwapPss:");
+        if (pss)
+            return (strtoull(pss + 5, NULL, 10) + (swap ? strtoull(swap + 9, NULL, 10) : 0)) * 1024;
+    }
+    snprintf(path, sizeof path, "%s/statm", pid);
+    if (util_read_file(dir, path, text, sizeof text) <= 0)
+        return 0;
+    const char *resident = strchr(text, ' ');
+    return resident ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static uint64_t cpu_time(int dir, const char *pid)
+{
+    char path[NAME_MAX + 32], text[1024];
+    snprintf(path, sizeof path, "%s/stat", pid);
+    if (util_read_file(dir, path, text, sizeof text) <= 0)
+        return 0;
+    char *field = strrchr(text, ')'), *save = NULL;
+    uint64_t ticks = 0;
+    int number = 3;
+    for (field = field ? strtok_r(field + 1, " ", &save) : NULL; field && number <= 17;
+         field = strtok_r(NULL, " ", &save), number++)
+        if (number >= 14) /* utime stime cutime cstime */
+            ticks += strtoull(field, NULL, 10);
+    return ticks * 1000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+void inside_measure(struct wire_usage *usage)
+{
+    struct rusage waited;
+    memset(usage, 0, sizeof *usage);
+    if (getrusage(RUSAGE_CHILDREN, &waited) == 0)
+        usage->cpu_us = (uint64_t)(waited.ru_utime.tv_sec + waited.ru_stime.tv_sec) * 1000000u +
+                        (uint64_t)(waited.ru_utime.tv_usec + waited.ru_stime.tv_usec);
+    cleanup_dir DIR *proc = opendir("/proc");
+    for (struct dirent *entry; proc && (entry = readdir(proc));) {
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || strcmp(entry->d_name, "1") == 0)
+            continue;
+        usage->processes++;
+        usage->memory += proportional_size(dirfd(proc), entry->d_name);
+        usage->cpu_us += cpu_time(dirfd(proc), entry->d_name);
+    }
+}

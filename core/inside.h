@@ -1,0 +1,12 @@
+/* inside.h - what init sees of its sandbox in its own /proc, for hosts without control groups. */
+#ifndef MOONBOX_INSIDE_H
+#define MOONBOX_INSIDE_H
+
+#include "wire.h"
+
+/* Sums over all processes but init. Memory is the proportional set size where it may be read (proc(5),
+ * smaps_rollup), else the resident size, so a doubt counts against the sandbox. CPU time is that of the living and of
+ * all that init has waited for. */
+void inside_measure(struct wire_usage *usage);
+
+#endif

@@ -1,0 +1,231 @@
+/* launch.c - theory of operation.
+ *
+ *   supervisor (this process)                    child, then init (process 1 of the sandbox)
+ *   ------------------------------------------   ------------------------------------------------
+ *   choose the ids                  core/idmap
+ *   open what the host grants       core/mounts
+ *   make the control groups         core/cgroup
+ *   clone into new namespaces       core/sys     core/child: waits
+ *   write the id maps               core/idmap   .
+ *   move into v1 control groups     core/cgroup  .
+ *   let go ------------------------------------> builds the root (core/root), leaves the outer user namespace,
+ *                                                drops everything (core/caps, core/rlimits, core/seccomp)
+ *   wait until ready <-------------------------- becomes init (core/init): "ready", or the step that failed
+ *
+ * Nothing of a tenant has run when launch() returns; commands follow through sandbox_start (core/sandbox), which init
+ * turns into processes (core/command).  There the way ends: command_exec calls execvp.
+ *
+ * The child works in a copy of our memory, so it must be let go only when all that it needs is in place, and whatever
+ * fails on either side ends it: its socket closes, or its parent-death signal comes.  What lies on the host outside of
+ * processes (folders, control groups) belongs to the keeper (core/keeper), which is told before each thing is made. */
+#include "launch.h"
+
+#include "child.h"
+#include "mounts.h"
+#include "sys.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+/* A host that can't set a sandbox up in this time is broken or stuck. */
+enum { READY_SECONDS = 60 };
+
+struct launch {
+    const struct plan *plan;
+    const struct launch_options *options;
+    struct sandbox *sandbox;
+    const struct idmap *map;
+    int *grants; /* one for each mount row */
+    int child_socket;
+};
+
+static int choose_ids(struct launch *l, struct err *err)
+{
+    l->map = &l->sandbox->own_map;
+    if (!l->options->keeper)
+        return idmap_choose(&l->sandbox->own_map, l->plan, l->options->lock_dir, err);
+    l->map = &l->options->keeper->map;
+    return 0;
+}
+
+/* With privileges over the host, a bind that is to look like the agent's own gets its owner mapped. A read-only one
+ * on a filesystem without idmapped mounts may do without: reading depends on modes alone. */
+static int grant(struct launch *l, const struct mount_row *row, int *out, struct err *err)
+{
+    struct stat st;
+    cleanup_fd int fd = mounts_copy(AT_FDCWD, row->source, err);
+    if (fd < 0)
+        return row->optional && err->code == ENOENT ? 0 : -1;
+    if (fstat(fd, &st) < 0)
+        return err_sys(err, "look at it");
+    if (mounts_map_owner(fd, st.st_uid, st.st_gid, idmap_host_uid(l->map), idmap_host_gid(l->map), err) < 0 &&
+        !(row->read_only && err->code == EINVAL))
+        return -1;
+    *out = steal_fd(&fd);
+    return 0;
+}
+
+/* As an ordinary user the child opens everything itself, with the caller's own rights and no others. */
+static int open_grants(struct launch *l, struct err *err)
+{
+    l->grants = malloc((l->plan->n_mounts + 1) * sizeof *l->grants);
+    if (!l->grants)
+        return err_sys(err, "allocate");
+    for (size_t i = 0; i < l->plan->n_mounts; i++)
+        l->grants[i] = -1;
+    for (size_t i = 0; i < l->plan->n_mounts && geteuid() == 0; i++)
+        if (l->plan->mounts[i].as_agent && grant(l, &l->plan->mounts[i], &l->grants[i], err) < 0)
+            return err_wrap(err, "%s", l->plan->mounts[i].source);
+    return 0;
+}
+
+static int tell_keeper(void *keeper, const char *path)
+{
+    struct err ignored;
+    return keeper_watch_group(keeper, path, &ignored);
+}
+
+static int make_groups(struct launch *l, struct err *err)
+{
+    const struct cgroup_support *support = l->options->support;
+    const struct cgroup_limits limits = {l->plan->cpus, l->plan->memory, l->plan->processes};
+    if (!support)
+        return 0;
+    if (l->options->keeper && cgroup_paths(support, l->options->name, tell_keeper, l->options->keeper) < 0)
+        return err_set(err, EPIPE, "the keeper went away");
+    return cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err);
+}
+
+static int catch_signals(struct launch *l, struct err *err)
+{
+    static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+    sigset_t set;
+    signal(SIGPIPE, SIG_IGN);
+    if (!l->options->signals)
+        return 0;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(caught); i++)
+        sigaddset(&set, caught[i]);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return err_sys(err, "block signals");
+    l->sandbox->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return l->sandbox->signals >= 0 ? 0 : err_sys(err, "watch signals");
+}
+
+static int clone_child(struct launch *l, struct err *err)
+{
+    const uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    const struct keeper *keeper = l->options->keeper;
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(err, "make a socket pair");
+    l->sandbox->socket = pair[0];
+    l->child_socket = pair[1];
+    pid_t pid = sys_clone3(spaces, cgroup_clone_fd(&l->sandbox->cgroup), &l->sandbox->pidfd);
+    if (pid < 0)
+        return err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)");
+    if (pid == 0) {
+        close(pair[0]);
+        const struct child_request request = {l->plan, l->map, pair[1], l->grants, keeper ? keeper->folder : -1};
+        child_main(&request);
+    }
+    l->sandbox->pid = pid;
+    util_close(&l->child_socket);
+    return 0;
+}
+
+static int write_maps(struct launch *l, struct err *err)
+{
+    return idmap_write(l->map, l->sandbox->pid, err);
+}
+
+static int enter_groups(struct launch *l, struct err *err)
+{
+    return cgroup_attach(&l->sandbox->cgroup, l->sandbox->pid, err);
+}
+
+static int let_go(struct launch *l, struct err *err)
+{
+    return util_write_all(l->sandbox->socket, "g", 1) == 0 ? 0 : err_sys(err, "let the child go");
+}
+
+static int wait_until_ready(struct launch *l, struct err *err)
+{
+    struct wire_reader *reader = &l->sandbox->reader;
+    double deadline = util_monotonic() + READY_SECONDS;
+    for (;;) {
+        struct pollfd polled = {.fd = l->sandbox->socket, .events = POLLIN};
+        int got = wire_read(l->sandbox->socket, reader);
+        if (got < 0)
+            return err_set(err, EPIPE, "it ended while it was set up");
+        if (got > 0)
+            break;
+        double left = deadline - util_monotonic();
+        if (left <= 0)
+            return err_set(err, ETIMEDOUT, "it was not ready after %d s", READY_SECONDS);
+        if (poll(&polled, 1, (int)(left * 1000) + 1) < 0 && errno != EINTR)
+            return err_sys(err, "wait for it");
+    }
+    if (reader->header.type == WIRE_READY) {
+        wire_reader_next(reader);
+        return 0;
+    }
+    if (reader->header.type != WIRE_FAILED || reader->header.length != sizeof(struct wire_failed))
+        return err_set(err, EPROTO, "it spoke nonsense");
+    const struct wire_failed *failed = (const void *)reader->payload;
+    return err_set(err, failed->code, "%.*s", (int)sizeof failed->text, failed->text);
+}
+
+static const struct {
+    const char *name;
+    int (*run)(struct launch *, struct err *);
+} steps[] = {
+    {"choose the ids", choose_ids},
+    {"open what the host grants", open_grants},
+    {"make the control groups", make_groups},
+    {"watch signals", catch_signals},
+    {"clone", clone_child},
+    {"write the id maps", write_maps},
+    {"enter the control groups", enter_groups},
+    {"let the child go", let_go},
+    {"set up the sandbox", wait_until_ready},
+};
+
+static void close_grants(struct launch *l)
+{
+    for (size_t i = 0; l->grants && i < l->plan->n_mounts; i++)
+        util_close(&l->grants[i]);
+    free(l->grants);
+}
+
+int launch(const struct plan *plan, const struct launch_options *options, struct sandbox *sandbox, struct err *err)
+{
+    memset(sandbox, 0, sizeof *sandbox);
+    sandbox->plan = plan;
+    sandbox->keeper = options->keeper;
+    sandbox->pidfd = sandbox->socket = sandbox->signals = sandbox->own_map.lock = -1;
+    wire_reader_init(&sandbox->reader);
+    struct launch l = {.plan = plan, .options = options, .sandbox = sandbox, .child_socket = -1};
+    int result = 0;
+    for (size_t i = 0; i < ARRAY_LEN(steps) && result == 0; i++)
+        if (steps[i].run(&l, err) < 0)
+            result = err_wrap(err, "%s", steps[i].name);
+    close_grants(&l);
+    util_close(&l.child_socket);
+    if (result < 0) {
+        struct err ignored;
+        sandbox_close(sandbox, &ignored);
+    }
+    return result;
+}

@@ -1,0 +1,19 @@
+/* launch.h - from a plan to a running sandbox: the supervisor's steps, in order. Read launch.c first. */
+#ifndef MOONBOX_LAUNCH_H
+#define MOONBOX_LAUNCH_H
+
+#include "sandbox.h"
+
+struct launch_options {
+    const char *lock_dir;                 /* where root's id ranges are locked */
+    const char *name;                     /* of the control groups; unique on the machine */
+    struct keeper *keeper;                /* borrowed, outlives the sandbox; NULL none */
+    const struct cgroup_support *support; /* NULL: no control groups */
+    bool signals;                         /* block SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH and report them */
+};
+
+/* Starts the sandbox that the plan describes. The plan is borrowed until sandbox_close. On failure nothing of it is
+ * left. The caller owns *sandbox's contents and ends them with sandbox_close. */
+int launch(const struct plan *plan, const struct launch_options *options, struct sandbox *sandbox, struct err *err);
+
+#endif

@@ -1,0 +1,91 @@
+/* main.c - the program `moonbox`: LuaJIT with moonbox's Lua modules inside. */
+#include "modules.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int luaopen_moonbox_core(lua_State *L);
+
+enum { EXIT_INTERNAL = 70 };
+
+/* package.preload of an embedded module: its name is the first argument. */
+static int load_embedded(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    for (const struct embedded_module *m = embedded_modules; m->name; m++)
+        if (strcmp(m->name, name) == 0) {
+            if (luaL_loadbuffer(L, (const char *)m->code, m->length, m->name) != 0)
+                return lua_error(L);
+            lua_pushvalue(L, 1);
+            lua_call(L, 1, 1);
+            return 1;
+        }
+    return luaL_error(L, "no module called %s", name);
+}
+
+static void preload(lua_State *L)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    for (const struct embedded_module *m = embedded_modules; m->name; m++) {
+        lua_pushcfunction(L, load_embedded);
+        lua_setfield(L, -2, m->name);
+    }
+    lua_pushcfunction(L, luaopen_moonbox_core);
+    lua_setfield(L, -2, "moonbox.core");
+    /* Modules come from inside the program and from nowhere else: not from the directory it is started in. */
+    lua_pushliteral(L, "");
+    lua_setfield(L, -3, "path");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -3, "cpath");
+    lua_pop(L, 2);
+}
+
+static int protected_main(lua_State *L)
+{
+    int argc = (int)lua_tointeger(L, 1);
+    char **argv = lua_touserdata(L, 2);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "moonbox.main");
+    lua_call(L, 1, 1);
+    lua_createtable(L, argc, 0);
+    for (int i = 1; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+static int traceback(lua_State *L)
+{
+    const char *message = lua_tostring(L, 1);
+    luaL_traceback(L, L, message ? message : "an error that is no text", 1);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    lua_State *L = luaL_newstate();
+    if (!L) {
+        fputs("moonbox: out of memory\n", stderr);
+        return EXIT_INTERNAL;
+    }
+    luaL_openlibs(L);
+    preload(L);
+    lua_pushcfunction(L, traceback);
+    lua_pushcfunction(L, protected_main);
+    lua_pushinteger(L, argc);
+    lua_pushlightuserdata(L, argv);
+    int code = EXIT_INTERNAL;
+    if (lua_pcall(L, 2, 1, 1) != 0)
+        fprintf(stderr, "moonbox: internal error: %s\n", lua_tostring(L, -1));
+    else
+        code = (int)lua_tointeger(L, -1);
+    lua_close(L);
+    return code;
+}

@@ -1,0 +1,196 @@
+#include "sandbox.h"
+
+#include "sys.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* Bytes of all strings of a list with their terminators. */
+static size_t list_size(const char *const *list, uint32_t *count)
+{
+    size_t size = 0;
+    for (*count = 0; list[*count]; (*count)++)
+        size += strlen(list[*count]) + 1;
+    return size;
+}
+
+static char *put_string(char *to, const char *string)
+{
+    return stpcpy(to, string) + 1;
+}
+
+static char *encode(const struct start_request *request, struct wire_start *start, size_t *length)
+{
+    *length = sizeof *start + strlen(request->cwd) + 1 + list_size(request->argv, &start->argc) +
+              list_size(request->env, &start->envc);
+    char *payload = *length <= WIRE_MAX_PAYLOAD ? malloc(*length) : NULL;
+    if (!payload)
+        return NULL;
+    memcpy(payload, start, sizeof *start);
+    char *to = put_string(payload + sizeof *start, request->cwd);
+    for (uint32_t i = 0; i < start->argc; i++)
+        to = put_string(to, request->argv[i]);
+    for (uint32_t i = 0; i < start->envc; i++)
+        to = put_string(to, request->env[i]);
+    return payload;
+}
+
+/* A pipe whose end in here never blocks, and whose other end the agent may reopen (/dev/stdout). */
+static int make_pipe(struct sandbox *sandbox, bool we_read, int *ours, int *theirs, struct err *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_sys(err, "make a pipe");
+    *ours = ends[we_read ? 0 : 1];
+    *theirs = ends[we_read ? 1 : 0];
+    const struct idmap *map = sandbox->keeper ? &sandbox->keeper->map : &sandbox->own_map;
+    if (fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
+        return err_sys(err, "set a pipe up");
+    if (geteuid() == 0 && fchown(*theirs, idmap_host_uid(map), idmap_host_gid(map)) < 0)
+        return err_sys(err, "give a pipe to the agent");
+    return 0;
+}
+
+static int connect_stream(struct sandbox *sandbox, struct running *running, int i, const struct stdio_request *io,
+                          int *theirs, struct err *err)
+{
+    struct stream *stream = &running->streams[i];
+    int ours = -1;
+    if (io->kind == STDIO_NULL || io->kind == STDIO_MERGE)
+        return 0;
+    if (make_pipe(sandbox, i != STREAM_STDIN, &ours, theirs, err) < 0)
+        return -1;
+    stream->observe = io->observe;
+    switch (io->kind) {
+    case STDIO_PASS:
+        return i == STREAM_STDIN ? stream_input(stream, io->fd, ours, err) : stream_pass(stream, ours, io->fd, err);
+    case STDIO_CAPTURE:
+        stream_capture(stream, ours, io->keep);
+        return 0;
+    case STDIO_LOG:
+        return stream_log(stream, ours, io->fd, io->keep, err);
+    case STDIO_FEED:
+        return stream_feed(stream, ours, io->bytes, io->length, err);
+    case STDIO_NULL:
+    case STDIO_MERGE:
+        break;
+    }
+    return err_set(err, EINVAL, "unknown kind of stream");
+}
+
+static int send_start(struct sandbox *sandbox, struct running *running, const struct start_request *request,
+                      int theirs[STREAMS], struct err *err)
+{
+    struct wire_start start = {.rows = (uint16_t)request->rows, .cols = (uint16_t)request->cols};
+    int fds[STREAMS], n = 0;
+    if (request->pty)
+        start.flags = WIRE_PTY;
+    for (int i = 0; i < STREAMS; i++) {
+        int fd = request->stdio[i].kind == STDIO_MERGE ? theirs[STREAM_STDOUT] : theirs[i];
+        if (fd < 0)
+            continue;
+        start.flags |= 1u << i;
+        fds[n++] = fd;
+    }
+    size_t length;
+    cleanup_free char *payload = encode(request, &start, &length);
+    if (!payload)
+        return err_set(err, E2BIG, "the command line and environment are larger than %d bytes", WIRE_MAX_PAYLOAD);
+    if (wire_send(sandbox->socket, WIRE_START, running->id, payload, length, fds, (size_t)n) < 0)
+        return err_sys(err, "send the command to init");
+    return 0;
+}
+
+struct running *sandbox_start(struct sandbox *sandbox, const struct start_request *request, struct err *err)
+{
+    struct running *running = calloc(1, sizeof *running);
+    int theirs[STREAMS] = {-1, -1, -1}, result = 0;
+    if (!running) {
+        err_sys(err, "start a command");
+        return NULL;
+    }
+    running->id = ++sandbox->next_id;
+    running->pty = request->pty;
+    running->rows = request->rows;
+    running->cols = request->cols;
+    for (int i = 0; i < STREAMS; i++)
+        stream_init(&running->streams[i]);
+    for (int i = 0; i < STREAMS && result == 0 && !request->pty; i++)
+        result = connect_stream(sandbox, running, i, &request->stdio[i], &theirs[i], err);
+    if (result == 0)
+        result = send_start(sandbox, running, request, theirs, err);
+    for (int i = 0; i < STREAMS; i++)
+        util_close(&theirs[i]);
+    running->next = sandbox->commands;
+    sandbox->commands = running;
+    if (result == 0)
+        return running;
+    sandbox_forget(sandbox, running);
+    return NULL;
+}
+
+void sandbox_forget(struct sandbox *sandbox, struct running *running)
+{
+    struct running **link = &sandbox->commands;
+    while (*link && *link != running)
+        link = &(*link)->next;
+    if (*link)
+        *link = running->next;
+    for (int i = 0; i < STREAMS; i++)
+        stream_free(&running->streams[i]);
+    free(running);
+}
+
+int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err *err)
+{
+    struct wire_signal request = {signal};
+    if (wire_send(sandbox->socket, WIRE_SIGNAL, id, &request, sizeof request, NULL, 0) < 0)
+        return err_sys(err, "send a signal to init");
+    return 0;
+}
+
+int sandbox_ask_usage(struct sandbox *sandbox, struct err *err)
+{
+    if (wire_send(sandbox->socket, WIRE_ASK_USAGE, 0, NULL, 0, NULL, 0) < 0)
+        return err_sys(err, "ask init for usage");
+    return 0;
+}
+
+void sandbox_resize(struct running *running, int rows, int cols)
+{
+    struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols};
+    running->rows = rows;
+    running->cols = cols;
+    if (running->pty && running->streams[STREAM_STDOUT].from >= 0)
+        ioctl(running->streams[STREAM_STDOUT].from, TIOCSWINSZ, &size);
+}
+
+int sandbox_close(struct sandbox *sandbox, struct err *err)
+{
+    int result = 0;
+    if (sandbox->pidfd >= 0) {
+        siginfo_t info;
+        sys_pidfd_send_signal(sandbox->pidfd, SIGKILL);
+        /* Init's end is the end of all: zap_pid_ns_processes waits for every process of the namespace. */
+        while (waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+            continue;
+    }
+    util_close(&sandbox->pidfd);
+    util_close(&sandbox->socket);
+    util_close(&sandbox->signals);
+    while (sandbox->commands)
+        sandbox_forget(sandbox, sandbox->commands);
+    wire_reader_free(&sandbox->reader);
+    result = cgroup_destroy(&sandbox->cgroup, err);
+    idmap_release(&sandbox->own_map);
+    return result;
+}

@@ -1,0 +1,105 @@
+/* sandbox.h - a running sandbox in the supervisor's hands: commands in it, what happens to it, its end. */
+#ifndef MOONBOX_SANDBOX_H
+#define MOONBOX_SANDBOX_H
+
+#include "cgroup.h"
+#include "err.h"
+#include "keeper.h"
+#include "plan.h"
+#include "stream.h"
+#include "wire.h"
+
+#include <stdbool.h>
+
+enum { STREAM_STDIN, STREAM_STDOUT, STREAM_STDERR, STREAMS };
+
+struct running {
+    struct running *next;
+    uint32_t id;
+    pid_t inside; /* its pid in the sandbox */
+    struct stream streams[STREAMS];
+    bool exited, failed;
+    double exited_at; /* monotonic seconds */
+    struct wire_exited result;
+    struct wire_failed failure;
+    bool pty;
+    int rows, cols;
+};
+
+struct sandbox {
+    const struct plan *plan; /* borrowed */
+    struct keeper *keeper;   /* borrowed; NULL: nothing on the host but processes */
+    struct idmap own_map;    /* when there is no keeper */
+    pid_t pid;
+    int pidfd, socket; /* of init */
+    int signals;       /* signalfd of the caller's terminating signals, -1 none; owned */
+    struct cgroup cgroup;
+    struct wire_reader reader;
+    struct running *commands;
+    uint32_t next_id;
+    bool keeper_gone;
+};
+
+enum event_kind {
+    EVENT_TIMEOUT, /* nothing happened in the time given */
+    EVENT_EXIT,    /* a command ended and all that it wrote has been carried: `running` */
+    EVENT_OUTPUT,  /* bytes of an observed stream: `running`, `stream`, `bytes` */
+    EVENT_SIGNAL,  /* the supervisor was asked to: `signal` */
+    EVENT_USAGE,   /* init's answer: `usage` */
+    EVENT_STORAGE, /* a measurement of the storage folder: `storage` */
+    EVENT_GONE,    /* init has ended, or spoke nonsense: the sandbox is over; `why` */
+};
+
+struct event {
+    enum event_kind kind;
+    struct running *running; /* the sandbox's, until sandbox_forget */
+    int stream, signal;
+    const char *bytes; /* valid until the next call */
+    size_t length;
+    struct wire_usage usage;
+    struct tree_usage storage;
+    const char *why;
+};
+
+/* Where a command's stream goes or comes from. */
+enum stdio_kind { STDIO_NULL, STDIO_PASS, STDIO_CAPTURE, STDIO_LOG, STDIO_FEED, STDIO_MERGE };
+
+struct stdio_request {
+    enum stdio_kind kind;
+    int fd;            /* STDIO_PASS: the caller's; STDIO_LOG: taken */
+    uint64_t keep;     /* STDIO_CAPTURE, STDIO_LOG: bytes */
+    const char *bytes; /* STDIO_FEED */
+    size_t length;
+    bool observe;
+};
+
+struct start_request {
+    const char *const *argv, *const *env; /* NULL-terminated */
+    const char *cwd;
+    struct stdio_request stdio[STREAMS];
+    bool pty; /* stdin and stdout then pass through it; stderr is not used */
+    int rows, cols;
+};
+
+/* Starts a command. Returns it (the sandbox's, until sandbox_forget), or NULL with err set. A program that can't be
+ * executed shows up as EVENT_EXIT with `failed`. */
+struct running *sandbox_start(struct sandbox *sandbox, const struct start_request *request, struct err *err);
+
+/* Waits at most `seconds` (negative: for ever) and reports one thing. 0, or -1 with err set. */
+int sandbox_next(struct sandbox *sandbox, double seconds, struct event *event, struct err *err);
+
+/* Sends a signal to the process group of a command. */
+int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err *err);
+
+/* Asks init for what it sees; the answer comes as EVENT_USAGE. */
+int sandbox_ask_usage(struct sandbox *sandbox, struct err *err);
+
+/* Tells a command's pty its new size. */
+void sandbox_resize(struct running *running, int rows, int cols);
+
+void sandbox_forget(struct sandbox *sandbox, struct running *running);
+
+/* Kills everything in the sandbox, waits for its end, removes its control groups. Safe to call twice. */
+int sandbox_close(struct sandbox *sandbox, struct err *err);
+
+#endif

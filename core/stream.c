@@ -1,0 +1,226 @@
+#include "stream.h"
+
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+void stream_init(struct stream *stream)
+{
+    memset(stream, 0, sizeof *stream);
+    stream->from = stream->to = -1;
+}
+
+void stream_close(struct stream *stream)
+{
+    if (stream->from >= 0 && stream->owns_from)
+        close(stream->from);
+    if (stream->to >= 0 && stream->owns_to)
+        close(stream->to);
+    stream->from = stream->to = -1;
+}
+
+void stream_free(struct stream *stream)
+{
+    stream_close(stream);
+    free(stream->memory);
+    free(stream->pending);
+    stream_init(stream);
+}
+
+static int allocate(struct stream *stream, struct err *err)
+{
+    stream->pending = malloc(STREAM_CHUNK);
+    return stream->pending ? 0 : err_sys(err, "allocate a buffer");
+}
+
+int stream_pass(struct stream *stream, int from, int to, struct err *err)
+{
+    struct stat st;
+    stream->from = from;
+    stream->owns_from = true;
+    stream->to = to;
+    stream->to_limits = fstat(to, &st) < 0 || !S_ISREG(st.st_mode);
+    return allocate(stream, err);
+}
+
+void stream_capture(struct stream *stream, int from, uint64_t keep)
+{
+    stream->from = from;
+    stream->owns_from = true;
+    stream->capture = true;
+    stream->keep = keep;
+}
+
+int stream_log(struct stream *stream, int from, int log, uint64_t keep, struct err *err)
+{
+    stream->from = from;
+    stream->to = log;
+    stream->owns_from = stream->owns_to = true;
+    stream->keep = keep;
+    return allocate(stream, err);
+}
+
+int stream_input(struct stream *stream, int from, int to, struct err *err)
+{
+    stream->from = from;
+    stream->to = to;
+    stream->owns_to = true;
+    return allocate(stream, err);
+}
+
+int stream_feed(struct stream *stream, int to, const char *bytes, size_t length, struct err *err)
+{
+    stream->to = to;
+    stream->owns_to = stream->feed = true;
+    stream->memory = malloc(length + 1);
+    if (!stream->memory)
+        return err_sys(err, "copy the input");
+    memcpy(stream->memory, bytes, length);
+    stream->length = length;
+    return 0;
+}
+
+bool stream_open(const struct stream *stream)
+{
+    return stream->from >= 0 || (stream->to >= 0 && (stream->feed || stream->pending_length > 0));
+}
+
+struct pollfd stream_poll(const struct stream *stream)
+{
+    if (stream->to >= 0 && (stream->feed || stream->pending_length > 0))
+        return (struct pollfd){.fd = stream->to, .events = POLLOUT};
+    return (struct pollfd){.fd = stream->from, .events = POLLIN};
+}
+
+static bool would_block(ssize_t result)
+{
+    return result < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static void feed(struct stream *stream)
+{
+    while (stream->at < stream->length) {
+        ssize_t wrote = write(stream->to, stream->memory + stream->at, stream->length - stream->at);
+        if (would_block(wrote))
+            return;
+        if (wrote < 0)
+            break;
+        stream->at += (size_t)wrote;
+    }
+    stream_close(stream);
+}
+
+static void drain_pending(struct stream *stream)
+{
+    while (stream->pending_length > 0) {
+        size_t count = stream->pending_length;
+        /* poll(2) promises room for PIPE_BUF bytes; more could block on a descriptor that is not ours to change. */
+        if (stream->to_limits && count > PIPE_BUF)
+            count = PIPE_BUF;
+        ssize_t wrote = write(stream->to, stream->pending + stream->pending_at, count);
+        if (would_block(wrote))
+            return;
+        if (wrote < 0) {
+            stream->dropped += stream->pending_length;
+            stream->pending_length = 0;
+            stream_close(stream);
+            return;
+        }
+        stream->pending_at += (size_t)wrote;
+        stream->pending_length -= (size_t)wrote;
+        if (stream->to_limits)
+            return;
+    }
+    if (stream->from < 0)
+        stream_close(stream);
+}
+
+static size_t keep_some(struct stream *stream, size_t got)
+{
+    uint64_t room = stream->keep - stream->kept;
+    size_t kept = got < room ? got : (size_t)room;
+    stream->kept += kept;
+    stream->dropped += got - kept;
+    return kept;
+}
+
+static void captured(struct stream *stream, const char *bytes, size_t got)
+{
+    size_t kept = keep_some(stream, got);
+    char *grown = realloc(stream->memory, stream->length + kept + 1);
+    if (!grown) {
+        stream->dropped += kept;
+        return;
+    }
+    stream->memory = grown;
+    memcpy(grown + stream->length, bytes, kept);
+    stream->length += kept;
+}
+
+static void end_of_input(struct stream *stream)
+{
+    if (stream->from >= 0 && stream->owns_from)
+        close(stream->from);
+    stream->from = -1;
+    if (stream->pending_length == 0)
+        stream_close(stream);
+}
+
+static void read_more(struct stream *stream, const char **seen, size_t *seen_length)
+{
+    static char scratch[STREAM_CHUNK];
+    char *buffer = stream->capture ? scratch : stream->pending;
+    size_t want = stream->last && stream->last_bytes < STREAM_CHUNK ? stream->last_bytes : STREAM_CHUNK;
+    ssize_t got = want > 0 ? read(stream->from, buffer, want) : 0;
+    if (would_block(got))
+        return;
+    if (got <= 0) {
+        end_of_input(stream);
+        return;
+    }
+    stream->last_bytes -= stream->last ? (size_t)got : 0;
+    if (stream->observe) {
+        *seen = buffer;
+        *seen_length = (size_t)got;
+    }
+    if (stream->capture) {
+        captured(stream, buffer, (size_t)got);
+        if (stream->last && stream->last_bytes == 0)
+            end_of_input(stream);
+        return;
+    }
+    stream->pending_at = 0;
+    stream->pending_length = stream->keep ? keep_some(stream, (size_t)got) : (size_t)got;
+    if (!stream->to_limits)
+        drain_pending(stream);
+    if (stream->last && stream->last_bytes == 0)
+        end_of_input(stream);
+}
+
+void stream_last_bytes(struct stream *stream)
+{
+    int waiting = 0;
+    if (stream->from < 0)
+        return;
+    stream->last = true;
+    stream->last_bytes = ioctl(stream->from, FIONREAD, &waiting) == 0 ? (size_t)waiting : 0;
+    if (stream->last_bytes == 0)
+        end_of_input(stream);
+}
+
+void stream_move(struct stream *stream, const char **seen, size_t *seen_length)
+{
+    *seen_length = 0;
+    if (stream->feed)
+        feed(stream);
+    else if (stream->pending_length > 0 && stream->to >= 0)
+        drain_pending(stream);
+    else if (stream->from >= 0)
+        read_more(stream, seen, seen_length);
+}

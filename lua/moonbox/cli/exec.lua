@@ -1,0 +1,140 @@
+--- `moonbox exec`: one command in a fresh sandbox.
+local core = require "moonbox.core"
+
+local sys = core.sys
+
+local M = {
+  about = "runs one command in a fresh sandbox",
+  usage = "moonbox exec [--policy P] [--bind HOST[:INSIDE][:rw]]… [--env NAME[=VALUE]]… [--cwd DIR] [--time SECONDS] "
+    .. "[--tty|--no-tty] [--json] [--] COMMAND…",
+  options = {
+    { "--policy P", "a shipped policy's name or a file; `offline` when left out" },
+    { "--bind H[:I][:rw]", "shows the host's H at I, read-only unless `:rw`; may be repeated" },
+    { "--env NAME[=VALUE]", "sets a variable, or passes the caller's on; may be repeated" },
+    { "--cwd DIR", "the working directory inside" },
+    { "--time SECONDS", "ends the command after this time; only ever shorter than the policy's" },
+    { "--tty, --no-tty", "a terminal of its own; by default when stdin and stdout are terminals" },
+    { "--json", "prints a `result` event on stderr" },
+  },
+}
+
+local USAGE, BAD_POLICY = 64, 65
+
+local kinds = { policy = "value", bind = "list", env = "list", cwd = "value", time = "value", tty = "flag",
+  ["no-tty"] = "flag", json = "flag" }
+
+local function say(text)
+  sys.write(2, "moonbox: " .. text .. "\n")
+end
+
+-- HOST[:INSIDE][:rw|:ro] -> a mount row of the plan, or nil and a sentence.
+local function bind_row(text)
+  local paths = require "moonbox.paths"
+  local parts = {}
+  for part in (text .. ":"):gmatch("([^:]*):") do parts[#parts + 1] = part end
+  local mode = (parts[#parts] == "rw" or parts[#parts] == "ro") and #parts > 1 and table.remove(parts) or "ro"
+  if #parts > 2 or parts[1] == "" then return nil, "--bind takes HOST[:INSIDE][:rw], not " .. text end
+  local source, why = sys.realpath(parts[1])
+  if not source then return nil, "--bind: " .. why end
+  local target = parts[2] or source
+  local wrong = paths.wrong(target) or paths.target("bind", target)
+  if wrong then return nil, ('--bind: "%s" inside %s'):format(target, wrong) end
+  wrong = paths.source(source)
+  if wrong then return nil, ('--bind: "%s" %s'):format(source, wrong) end
+  return { kind = "bind", source = source, target = target, read_only = mode == "ro", as_agent = true }
+end
+
+local function environment(list)
+  local out = {}
+  for _, item in ipairs(list or {}) do
+    local name, value = item:match("^([%a_][%w_]*)=(.*)$")
+    if not name then
+      name, value = item:match("^([%a_][%w_]*)$"), os.getenv(item)
+      if not name then return nil, "--env takes NAME or NAME=VALUE, not " .. item end
+      if not value then return nil, "--env: " .. name .. " is not set here" end
+    end
+    out[name] = value
+  end
+  return out
+end
+
+local function plan_for(options)
+  local plan, diagnostics = require("moonbox.plan").load(options.policy or "offline")
+  if not plan then
+    for _, d in ipairs(diagnostics) do sys.write(2, require("moonbox.policy").format(d) .. "\n") end
+    return nil, BAD_POLICY
+  end
+  for _, text in ipairs(options.bind or {}) do
+    local row, why = bind_row(text)
+    if not row then
+      say(why)
+      return nil, USAGE
+    end
+    table.insert(plan.mounts, row)
+  end
+  return plan
+end
+
+-- What is asked for beside the plan: { env, time, tty }, or nil and a sentence.
+local function request(options)
+  local env, why = environment(options.env)
+  if not env then return nil, why end
+  local time = options.time and tonumber(options.time)
+  if options.time and not (time and time > 0 and time < math.huge) then
+    return nil, "--time takes a number of seconds above 0, not " .. options.time
+  end
+  local terminal = sys.isatty(0) and sys.isatty(1)
+  if options.tty and not terminal then return nil, "--tty needs a terminal on stdin and stdout" end
+  return { env = env, time = time, tty = terminal and not options["no-tty"] }
+end
+
+local function report(options, box, outcome)
+  if outcome.sentence then say(outcome.sentence) end
+  if not options.json then return end
+  sys.write(2, require("moonbox.json").encode { event = "result", id = box.id, code = outcome.code,
+    ended_by = outcome.ended_by, sentence = outcome.sentence, seconds = outcome.seconds, usage = outcome.usage } .. "\n")
+end
+
+local function run(box, command, wanted, options)
+  local pass = require("moonbox.sandbox").INHERIT
+  if wanted.tty then sys.raw(0) end
+  local outcome, message, code = box:exec { run = command, env = wanted.env, cwd = options.cwd, time = wanted.time,
+    tty = wanted.tty, stdin = pass, stdout = pass, stderr = pass, forward = true }
+  if wanted.tty then sys.cooked() end
+  if not outcome then
+    say(message)
+    return code
+  end
+  report(options, box, outcome)
+  return outcome.code
+end
+
+function M.run(args)
+  local options, command = require("moonbox.cli.options").parse(args, kinds, { stop_at_command = true })
+  if not options then
+    say(command)
+    return USAGE
+  end
+  if #command == 0 then
+    say("exec needs a command; usage: " .. M.usage)
+    return USAGE
+  end
+  local wanted, why = request(options)
+  if not wanted then
+    say(why)
+    return USAGE
+  end
+  local plan, refused = plan_for(options)
+  if not plan then return refused end
+  local box, message, code = require("moonbox.sandbox").open(plan, { signals = true })
+  if not box then
+    say(message)
+    return code
+  end
+  local result = run(box, command, wanted, options)
+  local closed, trouble = box:close()
+  if not closed then say(trouble) end
+  return result
+end
+
+return M

@@ -1,0 +1,51 @@
+--- How hard each limit of a plan is held on this host (DESIGN words: `hard` by the kernel, `watched` by the supervisor,
+-- which samples and acts), and what follows: processors to pin to, sampling intervals, or a refusal.
+local M = {}
+
+--- Seconds between samples of what is only watched.
+M.MEMORY_PERIOD, M.DISK_PERIOD = 0.5, 1
+
+local function by_group(groups, controller)
+  local version = groups[controller].version
+  return version > 0 and ("hard: control group v%d"):format(version)
+end
+
+--- { cpus=, memory=, disk=, time=, processes= } -> text that starts with "hard" or "watched", or "refused" with why.
+function M.levels(plan, groups)
+  groups = groups or require("moonbox.core").cgroups()
+  local out = {}
+  out.cpus = by_group(groups, "cpu")
+  if not out.cpus then
+    out.cpus = plan.limits.cpus == math.floor(plan.limits.cpus) and "hard: pinned to that many processors"
+      or "refused: without a cpu control group only whole processors can be held; write a whole number"
+  end
+  out.memory = by_group(groups, "memory")
+    or ("watched: every %g s; a sandbox over its limit is killed"):format(M.MEMORY_PERIOD)
+  out.disk = plan.storage.kind == "memory" and "hard: size of its tmpfs"
+    or ("watched: every %g s or more; a sandbox over its limit is killed"):format(M.DISK_PERIOD)
+  out.time = "hard: monotonic clock of the supervisor, without which the sandbox ends"
+  out.processes = by_group(groups, "pids") or "hard: RLIMIT_NPROC in the sandbox's user namespace"
+  return out
+end
+
+--- Sentences about limits that this host can't hold as the plan wants; empty when all is well.
+function M.refusals(plan, levels)
+  local out = {}
+  for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
+    local level = levels[name]
+    if level:match("^refused") then
+      out[#out + 1] = ("limit %s = %s %s"):format(name, plan.limits[name], level)
+    elseif plan.limits.hold[name] == "hard" and not level:match("^hard") then
+      out[#out + 1] = ("the policy wants %s held hard, and on this host it would be %s (moonbox doctor says what is missing)")
+        :format(name, level)
+    end
+  end
+  return out
+end
+
+--- The number of processors that a sandbox must be pinned to, or 0 where a control group holds them.
+function M.pin(plan, groups)
+  return groups.cpu.version == 0 and plan.limits.cpus or 0
+end
+
+return M

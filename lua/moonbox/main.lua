@@ -1,0 +1,40 @@
+--- The command line: finds the command's own module and runs it. Returns the exit code.
+--
+-- Modules are loaded when they are needed and not before: a cold start is part of every sandbox's price.
+local COMMANDS = { "check", "doctor", "exec", "explain", "help", "plan", "run", "version" }
+local USAGE, INTERNAL = 64, 70
+
+local aliases = { ["--version"] = "version", ["-V"] = "version", ["--help"] = "help", ["-h"] = "help" }
+
+local function is_command(name)
+  for _, known in ipairs(COMMANDS) do
+    if known == name then return true end
+  end
+  return false
+end
+
+local function unknown(name)
+  local sys = require("moonbox.core").sys
+  local tail = require("moonbox.suggest").tail(name, COMMANDS)
+  sys.write(2, ("moonbox: there is no command `%s`%s; `moonbox help` lists them\n"):format(name:gsub("%c", "?"), tail))
+  return USAGE
+end
+
+local function wants_help(args)
+  for _, argument in ipairs(args) do
+    if argument == "--" then return false end
+    if argument == "--help" then return true end
+  end
+  return false
+end
+
+return function(argv)
+  local name = aliases[argv[1]] or argv[1] or "help"
+  if not is_command(name) then return unknown(name) end
+  local args = { select(2, unpack(argv)) }
+  if wants_help(args) then
+    name, args = "help", { name }
+  end
+  local code = require("moonbox.cli." .. name).run(args)
+  return type(code) == "number" and code or INTERNAL
+end

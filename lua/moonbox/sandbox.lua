@@ -1,0 +1,153 @@
+--- Sandboxes: opens one from a plan, runs commands in it, ends it.
+--
+-- Reading order: open() here, moonbox.supervise for what happens while a command runs, core/launch.c for what a
+-- sandbox is made of.
+local core = require "moonbox.core"
+
+local sys = core.sys
+
+local M = {}
+
+--- Values for `stdin`, `stdout`, `stderr` of box:exec: the caller's own; kept and returned; the same as stdout.
+M.INHERIT, M.CAPTURE, M.STDOUT = "pass", "capture", "merge"
+
+--- Exit codes of sysexits(3) and of DESIGN: the host can't give what is asked; the sandbox could not be started.
+M.CANNOT, M.NOT_STARTED = 69, 125
+
+local Box = {}
+Box.__index = Box
+
+-- Storage folders that are in use, by path: { keeper=, plan handle= }.
+local storages = {}
+
+local function state()
+  local root, message = require("moonbox.task").root()
+  if not root then return nil, message end
+  for _, name in ipairs { "", "/boxes", "/ids" } do
+    local made, why = sys.mkdirs(root .. name, 448)
+    if not made then return nil, why end
+  end
+  return root
+end
+
+-- The keeper of a box: the one that owns the storage folder it is opened on, or one of its own.
+local function keeper_for(box, options, plan)
+  local folder
+  if plan.storage.kind == "disk" then
+    folder = options.storage and options.storage .. "/data" or box.root .. "/boxes/" .. box.id
+  elseif box.groups.unified == "" and box.groups.memory.version == 0 then
+    return true -- nothing of it will be on the host but processes
+  end
+  local shared = options.storage and storages[options.storage]
+  if shared then
+    box.keeper = shared
+    return true
+  end
+  local keeper, message = core.keeper(box.handle, { lock_dir = box.root .. "/ids", path = folder,
+    period = require("moonbox.holding").DISK_PERIOD })
+  if not keeper then return nil, message end
+  box.keeper = keeper
+  if options.storage then storages[options.storage] = keeper else box.own_keeper = keeper end
+  return true
+end
+
+local function refuse(plan, groups)
+  local unbuilt = require("moonbox.unbuilt").sentence(plan)
+  if unbuilt then return unbuilt end
+  local holding = require "moonbox.holding"
+  local refusals = holding.refusals(plan, holding.levels(plan, groups))
+  return #refusals > 0 and table.concat(refusals, "; ") or nil
+end
+
+--- Opens a sandbox. Options: `storage`, an existing private directory that keeps the writable files between boxes
+-- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`.
+-- Returns a box, or nil, sentence, exit code.
+function M.open(plan, options)
+  options = options or {}
+  local groups = core.cgroups()
+  local why = refuse(plan, groups)
+  if why then return nil, why, M.CANNOT end
+  local root, message = state()
+  if not root then return nil, message, M.NOT_STARTED end
+  local box = setmetatable({ plan = plan, root = root, groups = groups, id = sys.random_hex(8),
+    handle = core.plan(plan), on_event = options.on_event or function() end, opened = sys.monotonic() }, Box)
+  local kept
+  kept, message = keeper_for(box, options, plan)
+  if not kept then return nil, message, M.NOT_STARTED end
+  local code
+  box.running, message, code = core.launch(box.handle, { lock_dir = root .. "/ids", name = box.id, keeper = box.keeper or nil,
+    cgroups = true, signals = options.signals, pin = require("moonbox.holding").pin(plan, groups) })
+  if not box.running then
+    box:close()
+    return nil, message, M.NOT_STARTED, code
+  end
+  return box
+end
+
+local function stream(value, spec)
+  if value == nil or value == M.CAPTURE then
+    return { capture = spec.keep or 2 ^ 20, observe = spec.on_output ~= nil }
+  end
+  if type(value) == "table" then
+    return { log = value.log, keep = value.keep, observe = spec.on_output ~= nil }
+  end
+  return value
+end
+
+local function stdin(value)
+  if value == nil then return "null" end
+  if value == M.INHERIT then return "pass" end
+  return { feed = value }
+end
+
+local function environment(plan, extra)
+  local values, names, out = {}, {}, {}
+  for _, pair in ipairs(plan.env) do
+    local name, value = pair:match("^([^=]+)=(.*)$")
+    values[name] = value
+  end
+  for name, value in pairs(extra or {}) do values[name] = value end
+  for name in pairs(values) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do out[i] = name .. "=" .. values[name] end
+  return out
+end
+
+--- Runs a command to its end. `spec`: run (array), env, cwd, stdin, stdout, stderr, keep, time (seconds), tty,
+-- forward (signals go to the command instead of ending it), on_output(stream, bytes), on_tick().
+-- Returns an outcome (moonbox.supervise), or nil, sentence, exit code when the sandbox itself failed.
+function Box:exec(spec)
+  local rows, cols = 24, 80
+  if spec.tty then rows, cols = sys.winsize(1) end
+  local began = sys.monotonic()
+  local id, message = self.running:start {
+    argv = spec.run, env = environment(self.plan, spec.env), cwd = spec.cwd or self.plan.cwd,
+    stdin = stdin(spec.stdin), stdout = stream(spec.stdout, spec), stderr = stream(spec.stderr, spec),
+    pty = spec.tty, rows = rows, cols = cols,
+  }
+  if not id then return nil, message, M.NOT_STARTED end
+  return require("moonbox.supervise").run(self, id, spec, began)
+end
+
+--- Ends the box and everything in it. Closing twice is fine. Returns true, or nil and a sentence.
+function Box:close()
+  local closed, message = true, nil
+  if self.running then closed, message = self.running:close() end
+  self.running = nil
+  if self.own_keeper then
+    local kept, why = self.own_keeper:close()
+    closed, message = closed and kept, message or why
+    self.own_keeper = nil
+  end
+  return closed, message
+end
+
+--- Ends the storage that boxes were opened on and removes it. Returns true, or nil and a sentence.
+function M.release(directory)
+  local keeper = storages[directory]
+  storages[directory] = nil
+  if keeper then return keeper:close() end
+  return true
+end
+
+return M

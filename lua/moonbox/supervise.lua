@@ -1,0 +1,175 @@
+--- What the supervisor does while a command runs: keeps time, watches what is only watched, passes signals on, and
+-- says in the end how it went.
+--
+-- An outcome: { code = 0..255, signal = "KILL" or nil, ended_by = nil, "time", "memory", "disk", "interrupted" or
+-- "killed", sentence, stdout, stderr, dropped = bytes that were not kept, seconds, usage = { cpu_seconds, memory_peak,
+-- processes, disk } }.
+local core = require "moonbox.core"
+local holding = require "moonbox.holding"
+
+local sys = core.sys
+
+local M = {}
+
+--- Seconds between SIGTERM and SIGKILL.
+M.GRACE = 10
+
+local TICK = 0.1
+local CODES = { time = 124, memory = 137, disk = 137, killed = 137 }
+local UNITS = { { "GB", 2 ^ 30 }, { "MB", 2 ^ 20 }, { "kB", 2 ^ 10 } }
+
+local function size(bytes)
+  for _, unit in ipairs(UNITS) do
+    if bytes >= unit[2] then return ("%.4g %s"):format(bytes / unit[2], unit[1]) end
+  end
+  return bytes .. " bytes"
+end
+
+-- Ends the command: SIGTERM now, everything in the sandbox after the grace. The first reason is the one that counts.
+local function stop(run, ended_by, sentence, grace)
+  if run.ended_by then return end
+  run.ended_by, run.sentence = ended_by, sentence
+  run.kill_at = sys.monotonic() + grace
+  if grace > 0 then run.box.running:signal(run.id, "TERM") end
+  run.box.on_event { event = ended_by == "interrupted" and "interrupted" or "violation", limit = ended_by,
+    sentence = sentence }
+end
+
+local on = {}
+
+function on.output(run, event)
+  if run.spec.on_output then run.spec.on_output(event.stream, event.bytes) end
+end
+
+function on.usage(run, event)
+  local limit = run.box.plan.limits.memory
+  run.usage.memory_peak = math.max(run.usage.memory_peak or 0, event.memory)
+  run.usage.processes = event.processes
+  if run.watch_memory and event.memory > limit then
+    stop(run, "memory", ("memory limit of %s reached: %s in %d processes"):format(size(limit), size(event.memory),
+      event.processes), 0)
+  end
+end
+
+function on.storage(run, event)
+  local limit = run.box.plan.limits.disk
+  run.usage.disk = event.bytes
+  if event.bytes > limit then
+    stop(run, "disk", ("disk limit of %s reached: %s in %d files and directories"):format(size(limit),
+      size(event.bytes), event.inodes), 0)
+  elseif event.partial then
+    stop(run, "disk", "the writable files can't be measured: directories are nested too deeply", 0)
+  end
+end
+
+-- SIGINT may be meant for the program (a shell, a debugger), so it takes three of them to insist.
+local function forward(run, signal)
+  run.box.running:signal(run.id, signal)
+  run.interrupts = (run.interrupts or 0) + (signal == "INT" and 1 or 0)
+  if signal == "TERM" or signal == "HUP" then run.kill_at = run.kill_at or sys.monotonic() + M.GRACE end
+  if run.interrupts >= 3 then run.kill_at = sys.monotonic() end
+end
+
+function on.signal(run, event)
+  if event.signal == "WINCH" then
+    local rows, cols = sys.winsize(1)
+    if rows then run.box.running:resize(run.id, rows, cols) end
+  elseif run.spec.forward then
+    forward(run, event.signal)
+  elseif run.ended_by then
+    run.kill_at = sys.monotonic()
+  else
+    run.signal = event.signal
+    stop(run, "interrupted", "interrupted by SIG" .. event.signal, M.GRACE)
+  end
+end
+
+function on.gone(run, event)
+  run.over = true
+  run.gone = event.why
+end
+
+function on.exit(run, event)
+  if event.id == run.id then
+    run.over, run.exit = true, event
+  end
+end
+
+function on.timeout() end
+
+-- Killing everything is also what makes a command end that has stopped itself or ignores SIGTERM.
+local function kill_everything(run)
+  run.box:close()
+  run.over = true
+end
+
+local function sample(run, now)
+  if now < run.sample_at then return end
+  run.sample_at = now + holding.MEMORY_PERIOD
+  if run.watch_memory then run.box.running:ask_usage() end
+end
+
+local function wait_time(run, now)
+  local till = run.kill_at or run.deadline
+  if run.watch_memory then till = math.min(till, run.sample_at) end
+  if run.spec.on_tick then till = math.min(till, now + TICK) end
+  return till < math.huge and math.max(0, till - now) or nil
+end
+
+local function one_turn(run)
+  local now = sys.monotonic()
+  if not run.ended_by and now >= run.deadline then
+    stop(run, "time", ("time limit of %g s reached"):format(run.limit), M.GRACE)
+  end
+  if run.kill_at and now >= run.kill_at then return kill_everything(run) end
+  sample(run, now)
+  local event, message = run.box.running:next(wait_time(run, now))
+  if not event then return nil, message end
+  on[event.kind](run, event)
+  if run.spec.on_tick then run.spec.on_tick() end
+  return true
+end
+
+local function out_of_memory(run, counted)
+  if not counted.oom_kills or counted.oom_kills <= run.oom_kills then return end
+  run.ended_by = run.ended_by or "memory"
+  run.sentence = run.sentence or ("memory limit of %s reached: %d processes killed")
+    :format(size(run.box.plan.limits.memory), counted.oom_kills - run.oom_kills)
+end
+
+local function count(run)
+  local counted = run.box.running and run.box.running:usage() or {}
+  local exit = run.exit or {}
+  if not exit.code or exit.code == 137 then out_of_memory(run, counted) end
+  local usage = run.usage
+  usage.cpu_seconds = counted.cpu_seconds or exit.cpu_seconds
+  usage.memory_peak = counted.memory_peak or math.max(usage.memory_peak or 0, exit.peak_rss or 0)
+  return usage
+end
+
+local function outcome(run)
+  local exit, usage = run.exit or {}, count(run)
+  if run.gone and not run.ended_by then run.ended_by, run.sentence = "killed", run.gone end
+  local code = CODES[run.ended_by] or exit.code or 137
+  return {
+    code = code, signal = run.signal or (exit.signal and ("%d"):format(exit.signal)) or nil, ended_by = run.ended_by,
+    sentence = run.sentence or exit.failed, stdout = exit.stdout, stderr = exit.stderr, dropped = exit.dropped or 0,
+    seconds = sys.monotonic() - run.began, usage = usage,
+  }
+end
+
+--- Supervises command `id` of `box` to its end. Returns an outcome, or nil, sentence, code.
+function M.run(box, id, spec, began)
+  local limit = math.min(spec.time or math.huge, box.plan.limits.time)
+  local levels = holding.levels(box.plan, box.groups)
+  local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},
+    sample_at = began, watch_memory = levels.memory:match("^watched") ~= nil,
+    oom_kills = box.running:usage().oom_kills or 0 }
+  while not run.over do
+    local going, message = one_turn(run)
+    if not going and not run.over then return nil, message, 70 end
+  end
+  return outcome(run)
+end
+
+return M
