@@ -271,6 +271,11 @@ function M.fields(session, at, place, args, special, no_items)
       if check[entry.type] then out[name] = run(session, here, entry, value) else out[name] = run(here, value) end
     end
   end
+  for key in pairs(args) do
+    if type(key) ~= "string" and type(key) ~= "number" then
+      M.fail(session, at, ("`%s` has a key that is %s; keys are words"):format(place, describe(key)))
+    end
+  end
   if no_items then
     for _, item in ipairs(M.items(session, at, args)) do
       local row = session:row(item.value)

@@ -102,8 +102,8 @@ local function limit_rows(data, plan, levels, out)
       from = data.from["limits." .. name] or "default" }
   end
   local files = data.limits.open_files or vocabulary.default("limits", "open_files")
-  out[#out + 1] = { section = "limits", row = "open_files", what = units.show("", files), effect = "hard by rlimit",
-    held = "hard by rlimit", from = data.from["limits.open_files"] or "default" }
+  out[#out + 1] = { section = "limits", row = "open_files", what = units.show("", files), effect = "hard: rlimit",
+    held = "hard: rlimit", from = data.from["limits.open_files"] or "default" }
 end
 
 local function process_rows(data, plan, out)
@@ -117,7 +117,7 @@ local function process_rows(data, plan, out)
     #capabilities > 0 and "kept by commands, within the sandbox only" or "commands have no privilege")
   add("syscalls", plan.process.syscalls, plan.process.syscalls == "strict" and "no debuggers"
     or "a debugger works on the sandbox's own processes")
-  add("ids", plan.ids, plan.ids == "own" and "files outside belong to the caller" or "a range of ids of its own")
+  add("ids", plan.ids, plan.ids == "own" and "an ordinary caller's own id; as root a range of ids" or "a range of ids of its own")
 end
 
 --- The rows: { section, row, what, effect, from, held (limits), names (network) } in order. `data` is loaded with

@@ -175,7 +175,7 @@ end
 
 local sentences = {
   ETIME = "still running after 2 s; a policy is read once and returns at once: look for an endless loop",
-  ENOMEM = "needs more than 64 MB of memory to be read; look for a table or text that grows without end",
+  ENOMEM = "needs more than 64 MB of memory to be read; look for a table, text or recursion without end",
 }
 
 --- Runs `work(session)` in a sacrificed process. Returns what it returned, or nil and diagnostics

@@ -1,0 +1,233 @@
+-- From policy data to the plan that C executes.
+local language = require "spec.support.language"
+local plan = require "moonbox.plan"
+local policy = require "moonbox.policy"
+local unbuilt = require "moonbox.unbuilt"
+
+local function compile(text, host) return plan.compile(assert(language.policy(text)), host or language.host) end
+
+local function find(p, target, kind)
+  for i, mount in ipairs(p.mounts) do
+    if mount.target == target and (not kind or mount.kind == kind) then return mount, i end
+  end
+end
+
+local function keys(t)
+  local out = {}
+  for k in pairs(t) do out[#out + 1] = k end
+  table.sort(out)
+  return out
+end
+
+describe("a plan", function()
+  after_each(language.clean)
+
+  local p = plan.compile(assert(policy.load("offline")), language.host)
+
+  it("has the agreed shape", function()
+    assert.same({ "cwd", "env", "hooks", "hostname", "ids", "limits", "mounts", "network", "policy", "process", "rlimits",
+      "storage", "user", "version" }, keys(p))
+    assert.equal(1, p.version)
+    assert.equal("offline", p.policy)
+    assert.same({ name = "agent", uid = 1000, gid = 1000, home = "/home/agent" }, p.user)
+    assert.equal("/workspace", p.cwd)
+    assert.same({ capabilities = {}, syscalls = "default", umask = 18, low_ports = false }, p.process)
+    assert.equal("memory", p.storage.kind)
+    assert.equal(256 * 2 ^ 20, p.storage.size)
+    assert.is_true(p.storage.inodes >= 8192)
+    assert.same({ "cpus", "disk", "hold", "memory", "processes", "time" }, keys(p.limits))
+    assert.equal("none", p.network.mode)
+  end)
+
+  it("holds only kinds of mount that C knows, each complete", function()
+    local fields = {
+      bind = { source = "string", target = "string", read_only = "boolean", optional = "boolean" },
+      symlink = { target = "string", to = "string" }, file = { target = "string", text = "string", mode = "number" },
+      writable = { target = "string", mode = "number" },
+      tmpfs = { target = "string", size = "number", inodes = "number", mode = "number" },
+      proc = { target = "string" }, dev = { target = "string" }, read_only = { target = "string" },
+      mask = { target = "string" },
+    }
+    for _, mount in ipairs(p.mounts) do
+      local wanted = assert(fields[mount.kind], mount.kind)
+      for name, kind in pairs(wanted) do assert.equal(kind, type(mount[name]), mount.kind .. " " .. name) end
+      for name in pairs(mount) do assert.truthy(wanted[name] or name == "kind" or name == "from", name) end
+    end
+  end)
+
+  it("follows the host's merged directories", function()
+    assert.equal("usr/bin", find(p, "/bin").to)
+    assert.equal("symlink", find(p, "/lib64").kind)
+    assert.is_nil(find(p, "/lib32"))
+    local split = compile('return policy "x" { files = { read_only { "/usr" } } }',
+      { root = true, links = { bin = true, lib = "usr/lib" } })
+    assert.same({ kind = "bind", source = "/bin", target = "/bin", read_only = true, optional = false,
+      from = split.mounts[#split.mounts].from or find(split, "/bin").from }, find(split, "/bin"))
+    assert.equal("symlink", find(split, "/lib").kind)
+  end)
+
+  it("lays the policy's rows over what moonbox writes, and the masks over all", function()
+    local own = compile([[return policy "x" { files = { read_only { "/usr" }, file { "/etc/hosts", text = "mine" } } }]])
+    local last
+    for _, mount in ipairs(own.mounts) do
+      if mount.target == "/etc/hosts" then last = mount end
+    end
+    assert.equal("mine", last.text)
+    local _, proc = find(p, "/proc", "proc")
+    local _, first_mask = find(p, "/proc/kcore", "mask")
+    local _, row = find(p, "/usr", "bind")
+    assert.is_true(proc < row and row < first_mask)
+    local _, dev = find(p, "/dev", "dev")
+    local _, shm = find(p, "/dev/shm", "tmpfs")
+    assert.is_true(dev < shm)
+  end)
+
+  it("masks what Docker masks", function()
+    for _, path in ipairs { "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi" } do
+      assert.is_table(find(p, path, "mask"), path)
+    end
+    for _, path in ipairs { "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs" } do
+      assert.is_table(find(p, path, "read_only"), path)
+    end
+  end)
+
+  it("writes who lives in the box", function()
+    assert.truthy(find(p, "/etc/passwd").text:find("agent:x:1000:1000:agent:/home/agent:/bin/sh\n", 1, true))
+    assert.truthy(find(p, "/etc/group").text:find("agent:x:1000:\n", 1, true))
+    assert.truthy(find(p, "/etc/hosts").text:find("127.0.0.1 localhost moonbox\n", 1, true))
+    assert.equal("moonbox\n", find(p, "/etc/hostname").text)
+    assert.truthy(find(p, "/etc/resolv.conf").text:match("^#[^\n]*\n$"))
+  end)
+
+  it("covers the host's private keys", function()
+    local _, certificates = find(p, "/etc/ssl", "bind")
+    local _, keys_at = find(p, "/etc/ssl/private", "mask")
+    assert.is_true(certificates < keys_at)
+  end)
+
+  it("mounts a repeated row once, unless something lies between", function()
+    local repeated = compile([[return policy "x" { files = {
+      read_only { "/usr", "/opt" }, read_only { "/usr" }, read_write { "/workspace" }, read_write { "/workspace" } } }]])
+    local count = 0
+    for _, mount in ipairs(repeated.mounts) do
+      if mount.target == "/usr" or mount.target == "/bin" or mount.target == "/workspace" then count = count + 1 end
+    end
+    assert.equal(3, count)
+    local between = compile([[return policy "x" { files = {
+      read_only { "/opt" }, read_write { "/opt/x" }, read_only { "/opt" } } }]])
+    count = 0
+    for _, mount in ipairs(between.mounts) do
+      if mount.target == "/opt" then count = count + 1 end
+    end
+    assert.equal(2, count)
+  end)
+
+  it("has an environment in order, and resource limits", function()
+    local sorted = {}
+    for i, text in ipairs(p.env) do sorted[i] = text end
+    table.sort(sorted)
+    assert.same(sorted, p.env)
+    local limits = {}
+    for _, row in ipairs(p.rlimits) do limits[row.name] = row.hard end
+    assert.equal(0, limits.core)
+    assert.equal(65536, limits.nofile)
+    assert.equal(512, limits.nproc)
+    assert.equal(65536, limits.memlock)
+  end)
+
+  it("starts where there is a directory", function()
+    assert.equal("/", compile('return policy "x" { files = { read_only { "/usr" } } }').cwd)
+    assert.equal("/home/agent", compile('return policy "x" { files = { read_write { "/home/agent" } } }').cwd)
+  end)
+
+  it("says which low ports may be bound", function()
+    assert.is_true(plan.compile(assert(policy.load("codex")), language.host).process.low_ports)
+  end)
+
+  it("is refused when the host's links lead to what may not be shown", function()
+    local host = { root = false, links = {}, realpath = function(path)
+      return path == "/srv/link" and "/run/user/0" or path
+    end }
+    local made, diagnostics = plan.compile(assert(language.policy(
+      'return policy "x" {\n files = { bind { "/srv/link", at = "/x" } } }')), host)
+    assert.is_nil(made)
+    assert.equal(2, diagnostics[1].line)
+    assert.truthy(diagnostics[1].text:find('"/srv/link" leads to "/run/user/0"', 1, true))
+  end)
+end)
+
+describe("what is not built yet", function()
+  after_each(language.clean)
+
+  it("is listed with its line", function()
+    local p = compile([[return policy "x" {
+  network = {
+    deny { "a.org" },
+    allow { "b.org" } },
+  on = { usage = function () end },
+}]])
+    local list = unbuilt.list(p)
+    assert.equal(2, #list)
+    assert.truthy(list[1].from:match(":4$"))
+    assert.truthy(list[2].from:match(":5$"))
+    assert.truthy(unbuilt.sentence(p):find("not built yet", 1, true))
+  end)
+
+  it("is nothing for policies without network and hooks", function()
+    for _, name in ipairs { "base", "offline" } do
+      local p = plan.compile(assert(policy.load(name)), language.host)
+      assert.same({}, unbuilt.list(p))
+      assert.is_nil(unbuilt.sentence(p))
+    end
+  end)
+
+  it("is left out by a step without network", function()
+    local p = plan.compile(assert(policy.load("codex")), language.host)
+    assert.equal(1, #unbuilt.list(p))
+    assert.same({}, unbuilt.list(plan.narrow(p, { network = "none" })))
+  end)
+end)
+
+describe("narrowing a plan", function()
+  local codex = plan.compile(assert(policy.load("codex")), language.host)
+
+  it("copies it", function()
+    local narrow = plan.narrow(codex, { network = "none", limits = { processes = 5 } })
+    narrow.mounts[1].target = "/elsewhere"
+    assert.equal("/proc", codex.mounts[1].target)
+    assert.equal("list", codex.network.mode)
+    assert.equal(4096, codex.limits.processes)
+    assert.equal("none", narrow.network.mode)
+  end)
+
+  it("never widens", function()
+    local narrow = plan.narrow(codex, { limits = { memory = 2 ^ 40, cpus = 2, disk = 2 ^ 20, processes = 9 }, time = 1e9 })
+    assert.equal(16 * 2 ^ 30, narrow.limits.memory)
+    assert.equal(2, narrow.limits.cpus)
+    assert.equal(4 * 3600, narrow.limits.time)
+    assert.equal(2 ^ 20, narrow.storage.size)
+    for _, row in ipairs(narrow.rlimits) do
+      if row.name == "nproc" then assert.equal(9, row.hard) end
+    end
+  end)
+
+  it("keeps the policy's denials, ports, methods and watching", function()
+    local names = require "moonbox.names"
+    local data = assert(language.policy([[return policy "x" { network = { inspect = true, otherwise = "allow",
+      deny { "bad.org" },
+      allow { "*.x.org", ports = { 443 }, methods = { "GET" }, watch = true },
+    } }]]))
+    local p = plan.compile(data, language.host)
+    local function only(name, ports)
+      return plan.narrow(p, { network = { { names = { assert(names.parse(name)) }, ports = ports, file = "p", line = 1 } } })
+    end
+    local rules = only("a.x.org").network.rules
+    assert.equal("deny", rules[1].word)
+    assert.same({ 443 }, rules[2].ports)
+    assert.same({ "GET" }, rules[2].methods)
+    assert.is_true(rules[2].watch)
+    assert.equal("deny", only("a.x.org").network.otherwise)
+    assert.equal(1, #only("bad.org").network.rules)
+    assert.equal(2, #only("other.org").network.rules)
+  end)
+end)
