@@ -1,0 +1,117 @@
+--- The record of a task: task.json (its state), events.jsonl (what happened), a log per step.
+--
+-- task.json is replaced as a whole (temporary file, fsync, rename) at each change of state, so a reader never sees
+-- half of one. Everything passes the redactor before it is written or shown.
+
+local core = require "moonbox.core"
+local json = require "moonbox.json"
+local redact = require "moonbox.redact"
+local sanitise = require "moonbox.sanitise"
+
+local sys = core.sys
+local LOG_BYTES = 64 * 2 ^ 20
+local TASK_JSON_BYTES = 16 * 2 ^ 20
+local PRIVATE = 384 -- 0600
+
+local M = {}
+M.__index = M
+
+--- RFC 3339 in UTC with milliseconds; `seconds` since the epoch, now by default.
+function M.time(seconds)
+  seconds = seconds or sys.realtime()
+  local whole = math.floor(seconds)
+  -- Floored: rounding up 0.9996 would print .1000.
+  return os.date("!%Y-%m-%dT%H:%M:%S", whole) .. string.format(".%03dZ", math.floor((seconds - whole) * 1000))
+end
+
+--- Opens the record of `task` (moonbox.task). options: secrets = array of values never to be written,
+-- sink = function(event) that is shown each event as it was written. Returns the record, or nil, message.
+function M.open(task, options)
+  options = options or {}
+  local events, message = sys.append_open(task:file("events.jsonl"))
+  if not events then return nil, message end
+  return setmetatable({
+    task = task, events = events, redactor = redact.new(options.secrets), sink = options.sink,
+    data = { version = 1, id = task.id },
+  }, M)
+end
+
+-- Names of files in a task may be any bytes; JSON text is UTF-8 (RFC 8259, section 8.1).
+local function as_utf8(value)
+  if type(value) == "string" then return sanitise.utf8(value) end
+  if type(value) ~= "table" then return value end
+  local copy = setmetatable({}, getmetatable(value))
+  for key, inner in pairs(value) do copy[key] = as_utf8(inner) end
+  return copy
+end
+
+--- Writes one event. `fields` is plain data; time, event and task are added. Returns the event.
+function M:event(name, fields)
+  local event = as_utf8(self.redactor:deep(fields or {}))
+  event.time, event.event, event.task = M.time(), name, self.task.id
+  self.events:write(json.encode(event) .. "\n")
+  if self.sink then self.sink(event) end
+  return event
+end
+
+--- Sets `fields` of task.json and writes it. Returns true, or nil, message.
+function M:save(fields)
+  for key, value in pairs(fields or {}) do self.data[key] = value end
+  local text = json.encode(as_utf8(self.redactor:deep(self.data)), { pretty = true })
+  return sys.write_file(self.task:file("task.json"), text .. "\n", PRIVATE)
+end
+
+--- A log: log:write(bytes, stream) returns the bytes that are safe to show, log:close() ends it and returns the
+-- rest. A secret is looked for within each stream, so that two of them mixed don't hide one. At most 64 MiB are
+-- kept; what is dropped is counted in the last line. `name` is relative to the task.
+function M:log(name)
+  local file, message = sys.append_open(self.task:file(name))
+  if not file then return nil, message end
+  local feeds, kept, dropped = {}, 0, 0
+  local function put(safe)
+    local room = LOG_BYTES - kept
+    dropped = dropped + math.max(0, #safe - room)
+    local part = #safe > room and safe:sub(1, room) or safe
+    if part ~= "" then file:write(part) end
+    kept = kept + #part
+    return safe
+  end
+  local log = {}
+  function log.write(_, bytes, stream)
+    stream = stream or "stdout"
+    feeds[stream] = feeds[stream] or self.redactor:stream()
+    return put(feeds[stream](bytes))
+  end
+  function log.close()
+    local rest = ""
+    for _, feed in pairs(feeds) do rest = rest .. put(feed()) end
+    if dropped > 0 then file:write(string.format("\nmoonbox: %d more bytes were not kept\n", dropped)) end
+    file:close()
+    return rest
+  end
+  return log
+end
+
+function M:close()
+  self.events:close()
+end
+
+--- For moonbox.task.reconcile: a record that says running although nobody holds its lock is marked lost.
+-- Returns true when it was, false when it had ended already, nil when there is no record.
+function M.mark_lost(dir)
+  local text = sys.read_file(dir .. "/task.json", TASK_JSON_BYTES)
+  local data = text and json.decode(text)
+  if type(data) ~= "table" then return nil end
+  if data.state ~= "running" then return false end
+  data.state = "lost"
+  data.sentence = "moonbox ended before the task did"
+  sys.write_file(dir .. "/task.json", json.encode(data, { pretty = true }) .. "\n", PRIVATE)
+  local events = sys.append_open(dir .. "/events.jsonl")
+  if events then
+    events:write(json.encode { time = M.time(), event = "lost", task = data.id, sentence = data.sentence } .. "\n")
+    events:close()
+  end
+  return true
+end
+
+return M
