@@ -8,8 +8,7 @@ return policy "base" {
     storage = "disk",
     read_only { "/usr" },
     -- What programs look up to start, to check certificates and to tell the time. Hosts differ in which they have.
-    read_only { "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", optional = true },
-    read_only { "/etc/alternatives", "/etc/ssl", "/etc/ca-certificates", "/etc/pki", optional = true },
+    read_only { "/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl", "/etc/pki", optional = true },
     read_only { "/etc/localtime", "/etc/mime.types", "/etc/services", "/etc/protocols", optional = true },
     hidden { "/etc/ssl/private", "/etc/pki/tls/private" },
     read_write { "/workspace", "/home/agent" },

@@ -4,13 +4,13 @@
  *
  * A node is { kind = "scalar", line, text, quoted } or { kind = "sequence", line, node, … } or
  * { kind = "mapping", line, { key = node, value = node }, … } with the pairs in the order of the text.
- * Only the plain part of YAML is taken.  Anchors and aliases are refused, because a few lines of them can stand for
- * gigabytes; tags, because they change what a value is; more than one document, because a policy is one.
- * Bounds: 1 MB of text (EFBIG), 32 levels and 100,000 nodes (E2BIG).  Other refusals are EINVAL.
+ * Only the plain part of YAML is taken.  Anchors and aliases are refused, because a few lines of them can
+ * stand for gigabytes; tags, because they change what a value is; more than one document, because a policy is
+ * one.  Bounds: 1 MB of text (EFBIG), 32 levels and 100,000 nodes (E2BIG).  Other refusals are EINVAL.
  *
  * Built with -fexceptions: a Lua error that passes through runs the cleanups below. */
-#include <lauxlib.h>
-#include <lua.h>
+#include "bind.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
@@ -179,8 +179,6 @@ static int yaml_parse(lua_State *L)
     lua_pushstring(L, r.code);
     return 3;
 }
-
-int bind_yaml(lua_State *L);
 
 int bind_yaml(lua_State *L)
 {

@@ -1,6 +1,7 @@
 --- Checks what rows hold against the vocabulary, and turns it into plain data.
--- Every function reports mistakes to the session (all of them, each with its line) and returns what could be used,
--- so that one mistake does not hide the next. Values that stand for something already reported are stepped over.
+-- Every function reports mistakes to the session (all of them, each with its line) and returns what could be
+-- used, so that one mistake does not hide the next. Values that stand for something already reported are
+-- stepped over.
 local loader = require "moonbox.loader"
 local paths = require "moonbox.paths"
 local suggest = require "moonbox.suggest"
@@ -30,8 +31,9 @@ end
 local describe = loader.describe
 
 -- What a value of each type is called in messages.
-local wanted = { text = "text in quotes", path = "a path in quotes", flag = "true or false", count = "a whole number",
-  number = "a number", choice = "a word in quotes", ["function"] = "a function", ports = "a list of ports in braces",
+local wanted = { text = "text in quotes", path = "a path in quotes", flag = "true or false",
+  count = "a whole number", number = "a number", choice = "a word in quotes", ["function"] = "a function",
+  ports = "a list of ports in braces",
   methods = "a list of methods in braces", names = "a list of names in braces",
   address = "an address in quotes", section = "rows in braces", env = "names and values in braces" }
 
@@ -63,7 +65,9 @@ end
 
 local function measure(session, at, entry, value)
   local parts = units.parts(value)
-  if not parts or parts[1] ~= entry.type then return M.wrong_type(session, at, entry.word, entry.type, value) end
+  if not parts or parts[1] ~= entry.type then
+    return M.wrong_type(session, at, entry.word, entry.type, value)
+  end
   if parts[1] == "rate" then
     local count = in_range(session, at, entry, parts[2], loader.plain(parts[2]))
     if count and not (parts[3] > 0 and parts[3] <= 366 * 86400) then
@@ -147,11 +151,13 @@ function M.is_table(session, value)
     and not units.parts(value)
 end
 
---- A list of texts, each accepted by `valid(text)` (which returns nil or what is wrong). nil if it is no list.
+--- A list of texts, each accepted by `valid(text)` (which returns nil or what is wrong). nil if it is no
+-- list.
 function M.texts(session, at, name, value, what, valid)
   if type(value) == "string" then value = { value } end
   if not M.is_table(session, value) then
-    return M.fail(session, at, ("`%s` takes a list of %s in braces, not %s"):format(name, what, describe(value)))
+    return M.fail(session, at, ("`%s` takes a list of %s in braces, not %s")
+      :format(name, what, describe(value)))
   end
   local out = {}
   for k in pairs(value) do
@@ -178,8 +184,8 @@ function check.names(session, at, entry, value)
   return M.texts(session, at, entry.word, value, "names", M.env_name_wrong)
 end
 
-local methods = { GET = true, HEAD = true, POST = true, PUT = true, DELETE = true, PATCH = true, OPTIONS = true,
-  CONNECT = true, TRACE = true }
+local methods = { GET = true, HEAD = true, POST = true, PUT = true, DELETE = true, PATCH = true,
+  OPTIONS = true, CONNECT = true, TRACE = true }
 
 function check.methods(session, at, entry, value)
   return M.texts(session, at, entry.word, value, "methods", function(text)
@@ -210,7 +216,8 @@ function check.address(session, at, entry, value)
   local parsed, why = names.parse(value)
   if not parsed then return M.fail(session, at, ('"%s" %s'):format(loader.plain(value), why)) end
   if parsed.form ~= "address" then
-    return M.fail(session, at, ('`%s` takes an address such as "192.0.2.53", not "%s"'):format(entry.word, value))
+    return M.fail(session, at, ('`%s` takes an address such as "192.0.2.53", not "%s"')
+      :format(entry.word, value))
   end
   return value
 end
@@ -256,8 +263,9 @@ local function sorted_names(t)
 end
 M.sorted_names = sorted_names
 
---- The named fields of a table in `place` of the vocabulary: name -> checked value. Types that this module does not
--- know are taken from `special[type](at, value)`. Positional items are the caller's unless `no_items` is given.
+--- The named fields of a table in `place` of the vocabulary: name -> checked value. Types that this module
+-- does not know are taken from `special[type](at, value)`. Positional items are the caller's unless
+-- `no_items` is given.
 function M.fields(session, at, place, args, special, no_items)
   local known, out = vocabulary.keys(place), {}
   local names
@@ -265,10 +273,15 @@ function M.fields(session, at, place, args, special, no_items)
     local entry, value, here = known[name], args[name], M.deeper(at, name)
     if not entry then
       names = names or sorted_names(known)
-      M.fail(session, here, ("unknown key `%s` in `%s`%s"):format(loader.plain(name), place, suggest.tail(name, names)))
+      M.fail(session, here, ("unknown key `%s` in `%s`%s")
+        :format(loader.plain(name), place, suggest.tail(name, names)))
     elseif not session:is_unknown(value) then
       local run = check[entry.type] or special[entry.type]
-      if check[entry.type] then out[name] = run(session, here, entry, value) else out[name] = run(here, value) end
+      if check[entry.type] then
+        out[name] = run(session, here, entry, value)
+      else
+        out[name] = run(here, value)
+      end
     end
   end
   for key in pairs(args) do
@@ -311,7 +324,8 @@ function M.rows(session, at, place, args, each)
   end
 end
 
-M.example = { files = 'read_only { "/usr" }', network = 'allow { "github.com" }', pipeline = 'step "name" { … }',
+M.example = { files = 'read_only { "/usr" }', network = 'allow { "github.com" }',
+  pipeline = 'step "name" { … }',
   gives = 'patch "/workspace"' }
 
 function M.belongs(row, place)

@@ -1,5 +1,5 @@
---- What a policy means on this host, row by row: the row, its effect, the file and line that decided it, and how hard
--- each limit is held.
+--- What a policy means on this host, row by row: the row, its effect, the file and line that decided it, and
+-- how hard each limit is held.
 local units = require "moonbox.units"
 local vocabulary = require "moonbox.vocabulary"
 
@@ -14,7 +14,8 @@ local file_effect = {
   end,
   scratch = function(row) return "writable, in memory, up to " .. units.show("size", row.size) end,
   bind = function(row)
-    return ("the host's %s, %s"):format(row.paths[1], row.mode == "read_only" and "not writable" or "WRITABLE")
+    return ("the host's %s, %s"):format(row.paths[1], row.mode == "read_only" and "not writable"
+      or "WRITABLE")
   end,
   file = function(row) return ("a file of %d bytes, not writable"):format(#row.text) end,
   hidden = function() return "covered: looks empty" end,
@@ -49,7 +50,8 @@ local function entries(names)
 end
 
 local function network_effect(row, entry)
-  local parts = { row.word == "deny" and "refused" or row.word == "publish" and "reachable from the host's loopback"
+  local parts = { row.word == "deny" and "refused" or row.word == "publish"
+    and "reachable from the host's loopback"
     or "reachable" }
   if entry.names[1] ~= entry.what then parts[1] = parts[1] .. ": " .. list(entry.names) end
   if row.ports and row.word ~= "publish" then parts[#parts + 1] = "ports " .. list(row.ports) end
@@ -69,7 +71,9 @@ local function network_rows(data, out)
   local network = data.network
   local from = data.from.network or (data.file .. ":" .. data.line)
   local mode = modes[network.mode]
-  if network.mode == "list" and network.otherwise == "allow" then mode = "every name but what the rows below refuse" end
+  if network.mode == "list" and network.otherwise == "allow" then
+    mode = "every name but what the rows below refuse"
+  end
   out[#out + 1] = { section = "network", row = network.mode, what = "", effect = mode, from = from }
   for _, row in ipairs(network.rows) do
     local found = row.word == "publish" and { { what = list(row.ports), names = { list(row.ports) } } }
@@ -97,12 +101,14 @@ local limit_type = { memory = "size", disk = "size", time = "time" }
 local function limit_rows(data, plan, levels, out)
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
     local strict = plan.limits.hold[name] == "hard" and "; must be hard" or ""
-    out[#out + 1] = { section = "limits", row = name, what = units.show(limit_type[name] or "", plan.limits[name]),
+    out[#out + 1] = { section = "limits", row = name, what = units.show(limit_type[name] or "",
+      plan.limits[name]),
       effect = (levels[name] or "hard") .. strict, held = levels[name],
       from = data.from["limits." .. name] or "default" }
   end
   local files = data.limits.open_files or vocabulary.default("limits", "open_files")
-  out[#out + 1] = { section = "limits", row = "open_files", what = units.show("", files), effect = "hard: rlimit",
+  out[#out + 1] = { section = "limits", row = "open_files", what = units.show("", files),
+    effect = "hard: rlimit",
     held = "hard: rlimit", from = data.from["limits.open_files"] or "default" }
 end
 
@@ -117,11 +123,12 @@ local function process_rows(data, plan, out)
     #capabilities > 0 and "kept by commands, within the sandbox only" or "commands have no privilege")
   add("syscalls", plan.process.syscalls, plan.process.syscalls == "strict" and "no debuggers"
     or "a debugger works on the sandbox's own processes")
-  add("ids", plan.ids, plan.ids == "own" and "an ordinary caller's own id; as root a range of ids" or "a range of ids of its own")
+  add("ids", plan.ids, plan.ids == "own" and "an ordinary caller's own id; as root a range of ids"
+    or "a range of ids of its own")
 end
 
---- The rows: { section, row, what, effect, from, held (limits), names (network) } in order. `data` is loaded with
--- lines; `levels` is what moonbox.holding says of the plan.
+--- The rows: { section, row, what, effect, from, held (limits), names (network) } in order. `data` is loaded
+-- with lines; `levels` is what moonbox.holding says of the plan.
 function M.rows(data, plan, levels)
   local out = {}
   file_rows(data, out)
@@ -132,7 +139,8 @@ function M.rows(data, plan, levels)
   for name in pairs(data.env) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do
-    out[#out + 1] = { section = "env", row = name, what = "", effect = data.env[name], from = data.from["env." .. name] }
+    out[#out + 1] = { section = "env", row = name, what = "", effect = data.env[name],
+      from = data.from["env." .. name] }
   end
   for _, hook in ipairs(data.hooks) do
     out[#out + 1] = { section = "on", row = hook.name, what = "", effect = "a function of the policy",
@@ -147,7 +155,8 @@ local function pad(text, to) return text .. (" "):rep(to - width(text)) end
 
 --- The rows as an aligned table for people. Control characters never reach the terminal.
 function M.text(data, rows, unbuilt)
-  local out = { data.name .. ": " .. (data.about or "(says nothing about itself)"),
+  local about = (data.about or "(says nothing about itself)"):gsub("[%c\127]", "?")
+  local out = { data.name .. ": " .. about,
     data.file .. (data.extends and ", extends " .. data.extends.file or "") }
   local columns = { row = 0, what = 0, effect = 0 }
   for _, row in ipairs(rows) do

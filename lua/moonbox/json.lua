@@ -1,8 +1,8 @@
 --- JSON (RFC 8259), strict in both directions.
 -- Encoding sorts keys, so the same data is always the same bytes. Empty tables are objects unless marked with
--- `json.array {}`; a table that mixes positions and names, has holes, is cyclic or holds a function is refused.
--- Decoding refuses anything the grammar does not know: trailing text, duplicate names, lone surrogates, control
--- characters in strings, numbers outside of a double.
+-- `json.array {}`; a table that mixes positions and names, has holes, is cyclic or holds a function is
+-- refused. Decoding refuses anything the grammar does not know: trailing text, duplicate names, lone
+-- surrogates, control characters in strings, numbers outside of a double.
 local M = {}
 
 local DEPTH = 64
@@ -36,7 +36,9 @@ local function is_array(t)
   for k in pairs(t) do
     count = count + 1
     if type(k) ~= "number" then
-      if mark == array_mark or t[1] ~= nil then error("a table with both positions and names has no JSON", 0) end
+      if mark == array_mark or t[1] ~= nil then
+        error("a table with both positions and names has no JSON", 0)
+      end
       return false
     end
   end
@@ -82,7 +84,11 @@ function encode(value, out, state, depth)
     if state.open[value] then error("a table that holds itself has no JSON", 0) end
     if depth > DEPTH then error("JSON deeper than " .. DEPTH .. " levels", 0) end
     state.open[value] = true
-    if is_array(value) then encode_items(value, out, state, depth) else encode_fields(value, out, state, depth) end
+    if is_array(value) then
+      encode_items(value, out, state, depth)
+    else
+      encode_fields(value, out, state, depth)
+    end
     state.open[value] = nil
   else
     error("a " .. kind .. " has no JSON", 0)
@@ -138,7 +144,9 @@ local function decode_string(s, at)
     parts[#parts + 1] = s:sub(at, stop - 1)
     local c = s:sub(stop, stop)
     if c == '"' then return table.concat(parts), stop + 1 end
-    if c ~= "\\" then fail(s, stop, c == "" and "a string without an end" or "a control character in a string") end
+    if c ~= "\\" then
+      fail(s, stop, c == "" and "a string without an end" or "a control character in a string")
+    end
     parts[#parts + 1], at = decode_escape(s, stop)
   end
 end

@@ -1,7 +1,7 @@
 --- Where keys and items of table constructors stand in a Lua source.
--- Lua forgets the line of `cpus = 4` once it has run, and a message without it is half a message. This reads the
--- text's tokens (no evaluation) and keeps, for each pair of braces, the line of every key and every positional item.
--- It is only used for files that Lua itself could compile, so it need not judge syntax.
+-- Lua forgets the line of `cpus = 4` once it has run, and a message without it is half a message. This reads
+-- the text's tokens (no evaluation) and keeps, for each pair of braces, the line of every key and every
+-- positional item. It is only used for files that Lua itself could compile, so it need not judge syntax.
 local M = {}
 
 local openers = { ["function"] = true, ["if"] = true, ["do"] = true, ["repeat"] = true }
@@ -79,8 +79,8 @@ local function note_field(node, tokens, i)
   end
 end
 
---- Reads `source` and returns a function find(word, line) -> node or nil: the braces that the call of `word` at
--- `line` was given. A node is { line, keys = { name -> { line, node } }, items = { line, … } }.
+--- Reads `source` and returns a function find(word, line) -> node or nil: the braces that the call of `word`
+-- at `line` was given. A node is { line, keys = { name -> { line, node } }, items = { line, … } }.
 function M.read(source)
   local tokens = all_tokens(source)
   local calls, stack = {}, {}
@@ -117,7 +117,8 @@ function M.is_do_key(tokens, i)
 end
 
 --- The source with each field `do =` written `["do"]=`, on the same lines.
--- `do` is a reserved word of Lua, but it is what a step's function is called; nothing else in Lua can look like it.
+-- `do` is a reserved word of Lua, but it is what a step's function is called; nothing else in Lua can look
+-- like it.
 function M.respell(source)
   if not source:find("do%s*=") then return source end
   local tokens, out, from = all_tokens(source), {}, 1

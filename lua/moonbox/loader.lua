@@ -1,8 +1,8 @@
 --- Evaluates policy, group and pipeline files strictly.
--- A file is text (bytecode is refused), sees exactly the vocabulary's words for its kind and a small part of Lua's
--- library, and makes rows: opaque tokens whose content is kept here, out of the file's reach. Mistakes do not stop
--- the evaluation where they can be stepped over: an unknown word yields a value that swallows every use of it, so
--- that all mistakes of a file are told at once.
+-- A file is text (bytecode is refused), sees exactly the vocabulary's words for its kind and a small part of
+-- Lua's library, and makes rows: opaque tokens whose content is kept here, out of the file's reach. Mistakes
+-- do not stop the evaluation where they can be stepped over: an unknown word yields a value that swallows
+-- every use of it, so that all mistakes of a file are told at once.
 -- This module sets no budget: callers evaluate inside moonbox.core's sacrifice first.
 local safe_library = require "moonbox.safe_library"
 local suggest = require "moonbox.suggest"
@@ -20,16 +20,17 @@ M.LARGEST = 1024 * 1024
 -- More than this and the rest is one mistake repeated.
 local MOST_DIAGNOSTICS = 100
 
---- A new evaluation. `options.group(session, kind, name)` is asked for `ecosystem.npm` and returns the path and the
--- label of its file, or nil and a sentence.
+--- A new evaluation. `options.group(session, kind, name)` is asked for `ecosystem.npm` and returns the path
+-- and the label of its file, or nil and a sentence.
 function M.session(options)
   safe_library.confine_methods()
   return setmetatable({ options = options or {}, diagnostics = {}, files = {}, groups = {}, sequence = 0,
     rows = setmetatable({}, { __mode = "k" }) }, Session)
 end
 
---- Notes a mistake in `file` (as returned in rows) at `line`.
+--- Notes a mistake in `file` (as returned in rows) at `line`. Control characters never get further than here.
 function Session:report(file, line, text)
+  text = text:gsub("[%c\127]", "?")
   local seen = self.seen or {}
   self.seen = seen
   local id = file.index .. ":" .. line .. ":" .. text
@@ -51,8 +52,8 @@ function Session:sorted()
   return out
 end
 
--- The line of `file` that is being evaluated: the innermost frame of that file, because words may be called from
--- helpers of the file itself and a tail call leaves no frame.
+-- The line of `file` that is being evaluated: the innermost frame of that file, because words may be called
+-- from helpers of the file itself and a tail call leaves no frame.
 local function here(file)
   for level = 3, 40 do
     local info = debug.getinfo(level, "Sl")
@@ -90,7 +91,8 @@ function Session:row(value) return type(value) == "table" and self.rows[value] o
 function Session:make(file, line, entry, name, args)
   self.sequence = self.sequence + 1
   local token = {}
-  self.rows[token] = { word = entry.word, kind = entry.kind, name = name, args = args, line = line, file = file,
+  self.rows[token] = { word = entry.word, kind = entry.kind, name = name, args = args, line = line,
+    file = file,
     sequence = self.sequence }
   return token
 end
@@ -112,7 +114,8 @@ local function container_word(self, file, entry)
   return function(name)
     local line = here(file)
     if type(name) ~= "string" or not name:match("^[%w][%w._-]*$") or #name > 64 then
-      self:report(file, line, ('`%s` is given a name first, of letters, digits, ".", "_" and "-": %s "name" { … }')
+      self:report(file, line,
+        ('`%s` is given a name first, of letters, digits, ".", "_" and "-": %s "name" { … }')
         :format(entry.word, entry.word))
       name = "?"
     end
@@ -167,8 +170,9 @@ end
 
 -- What Lua programmers look for first, told apart from slips.
 local outside = {}
-for name in ([[_G collectgarbage coroutine debug dofile ffi getfenv getmetatable io jit load loadfile loadstring module
-  newproxy os package pcall print rawequal rawget rawset require setfenv setmetatable xpcall]]):gmatch("%S+") do
+for name in ([[_G collectgarbage coroutine debug dofile ffi getfenv getmetatable io jit load loadfile
+  loadstring module newproxy os package pcall print rawequal rawget rawset require setfenv setmetatable
+  xpcall]]):gmatch("%S+") do
   outside[name] = true
 end
 
@@ -229,9 +233,19 @@ end
 function M.read(path)
   local handle, message = io.open(path, "rb")
   if not handle then return nil, "can't be read: " .. (message:match(": ([^:]+)$") or message) end
-  local text, why = handle:read(M.LARGEST + 1)
+  local parts, length = {}, 0
+  while length <= M.LARGEST do
+    local part, why = handle:read(65536)
+    if why then
+      handle:close()
+      return nil, "can't be read: " .. (why:match(": ([^:]+)$") or why)
+    end
+    if not part then break end
+    parts[#parts + 1], length = part, length + #part
+  end
   handle:close()
-  if not text then return nil, why and "can't be read: " .. (why:match(": ([^:]+)$") or why) or "is empty" end
+  local text = table.concat(parts)
+  if text == "" then return nil, "is empty" end
   if #text > M.LARGEST then return nil, "is longer than 1 MB" end
   return text
 end
@@ -268,8 +282,9 @@ function M.plain_sentence(text)
 end
 
 local function evaluate(self, file, text)
-  local lines = require "moonbox.lines"
-  local chunk, message = load(lines.respell(text), file.chunk, "t", environment(self, file))
+  -- Only a pipeline's steps have a field called `do`.
+  if file.kind == "pipeline" then text = require("moonbox.lines").respell(text) end
+  local chunk, message = load(text, file.chunk, "t", environment(self, file))
   if not chunk then
     raised(self, file, message)
     return nil
@@ -310,8 +325,9 @@ function Session:load(path, label, kind, text)
   return row, value
 end
 
---- The line of a key or item inside the braces of `row`; `...` is the way in: "limits", "cpus" or an item's number.
-function Session:line(row, ...)
+--- The line of a key or item inside the braces of `row`; `...` is the way in: "limits", "cpus" or an item's
+-- number.
+function Session.line(_, row, ...)
   local file = row.file
   if not file.text and not file.find then return row.line end
   if not file.find then file.find = require("moonbox.lines").read(file.text) end

@@ -1,19 +1,21 @@
 --- Names and addresses of network rows: one canonical form, or a sentence why there is none.
--- Grammar: an exact name (`github.com`), subdomains of a name (`*.github.com`), a literal address or CIDR block,
--- each with an optional `:port` (`[2001:db8::1]:443` for IPv6). Names are lower case, without a trailing dot, ASCII;
--- other scripts are written as A-labels (`xn--…`, RFC 5891). Labels follow RFC 1123 with `_` allowed, at most 63
--- bytes each and 253 together (RFC 1035). What could mean two things is refused, never guessed.
+-- Grammar: an exact name (`github.com`), subdomains of a name (`*.github.com`), a literal address or CIDR
+-- block, each with an optional `:port` (`[2001:db8::1]:443` for IPv6). Names are lower case, without a
+-- trailing dot, ASCII; other scripts are written as A-labels (`xn--…`, RFC 5891). Labels follow RFC 1123 with
+-- `_` allowed, at most 63 bytes each and 253 together (RFC 1035). What could mean two things is refused,
+-- never guessed.
 local M = {}
 
--- Registries under which anybody may have a name. A wildcard over one allows everybody. Not the public suffix list:
--- the common ones, and bare top-level domains are refused by their form.
+-- Registries under which anybody may have a name. A wildcard over one allows everybody. Not the public suffix
+-- list: the common ones, and bare top-level domains are refused by their form.
 local suffixes = {}
-for suffix in ([[ac.jp ac.uk co.id co.il co.in co.jp co.ke co.kr co.nz co.th co.uk co.za com.ar com.au com.br com.cn
-  com.co com.hk com.mx com.my com.ph com.pk com.sg com.tr com.tw com.ua com.vn edu.au edu.cn gov.uk gov.au ltd.uk me.uk
-  ne.jp net.au net.br net.cn or.jp org.au org.br org.cn org.uk plc.uk sch.uk github.io gitlab.io herokuapp.com
-  netlify.app vercel.app pages.dev workers.dev web.app firebaseapp.com blogspot.com cloudfront.net amazonaws.com
-  s3.amazonaws.com azurewebsites.net ngrok.io ngrok-free.app trycloudflare.com duckdns.org nip.io sslip.io
-  appspot.com onrender.com fly.dev glitch.me repl.co surge.sh]]):gmatch("%S+") do
+for suffix in ([[ac.jp ac.uk co.id co.il co.in co.jp co.ke co.kr co.nz co.th co.uk co.za com.ar com.au
+  com.br com.cn com.co com.hk com.mx com.my com.ph com.pk com.sg com.tr com.tw com.ua com.vn edu.au
+  edu.cn gov.uk gov.au ltd.uk me.uk ne.jp net.au net.br net.cn or.jp org.au org.br org.cn org.uk plc.uk
+  sch.uk github.io gitlab.io herokuapp.com netlify.app vercel.app pages.dev workers.dev web.app
+  firebaseapp.com blogspot.com cloudfront.net amazonaws.com s3.amazonaws.com azurewebsites.net ngrok.io
+  ngrok-free.app trycloudflare.com duckdns.org nip.io sslip.io appspot.com onrender.com fly.dev
+  glitch.me repl.co surge.sh]]):gmatch("%S+") do
   suffixes[suffix] = true
 end
 
@@ -94,22 +96,24 @@ local function inside(bytes, block, bits)
   return math.floor(bytes[whole + 1] / unit) == math.floor((block[whole + 1] or 0) / unit)
 end
 
--- Addresses that are internal (DESIGN section 5; IANA special-purpose registries). Documentation ranges are not.
+-- Addresses that are internal (DESIGN section 5; IANA special-purpose registries). Documentation ranges are
+-- not.
 local internal = {}
-for block in ([[0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.168.0.0/16
-  198.18.0.0/15 224.0.0.0/3 ::/128 ::1/128 64:ff9b:1::/48 100::/64 2001::/32 fc00::/7 fe80::/10 fec0::/10
-  ff00::/8]]):gmatch("%S+") do
+for block in ([[0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
+  192.168.0.0/16 198.18.0.0/15 224.0.0.0/3 ::/128 ::1/128 64:ff9b:1::/48 100::/64 2001::/32 fc00::/7
+  fe80::/10 fec0::/10 ff00::/8]]):gmatch("%S+") do
   local address, bits = block:match("^(.*)/(%d+)$")
   internal[#internal + 1] = { M.bytes(address), tonumber(bits) }
 end
 
 -- IPv6 forms that carry an IPv4 address: prefix, bits, first byte of the inner address.
-local carriers = { { "::", 96, 13 }, { "::ffff:0:0", 96, 13 }, { "::ffff:0:0:0", 96, 13 }, { "64:ff9b::", 96, 13 },
+local carriers = { { "::", 96, 13 }, { "::ffff:0:0", 96, 13 }, { "::ffff:0:0:0", 96, 13 },
+  { "64:ff9b::", 96, 13 },
   { "2002::", 16, 3 } }
 for _, c in ipairs(carriers) do c[1] = M.bytes(c[1]) end
 
---- Whether a literal address (text or bytes) is internal: loopback, private, link-local and so on, also when it is
--- wrapped in an IPv4-mapped, -compatible, NAT64 or 6to4 address. nil when the text is no address.
+--- Whether a literal address (text or bytes) is internal: loopback, private, link-local and so on, also when
+-- it is wrapped in an IPv4-mapped, -compatible, NAT64 or 6to4 address. nil when the text is no address.
 function M.internal(address)
   local bytes = type(address) == "string" and M.bytes(address) or address
   if type(bytes) ~= "table" then return nil end
@@ -168,10 +172,13 @@ local function parse_address(text, port)
   if bits > #bytes * 8 then return nil, "has more bits than an address" end
   for i = 1, #bytes * 8 do
     local bit = math.floor(bytes[math.floor((i - 1) / 8) + 1] / 2 ^ (7 - (i - 1) % 8)) % 2
-    if i > bits and bit == 1 then return nil, "has bits set behind /" .. bits .. "; write the block's first address" end
+    if i > bits and bit == 1 then
+      return nil, "has bits set behind /" .. bits .. "; write the block's first address"
+    end
   end
   local whole = bits == #bytes * 8
-  return { form = whole and "address" or "cidr", name = show(bytes) .. (whole and "" or "/" .. bits), port = port,
+  return { form = whole and "address" or "cidr", name = show(bytes) .. (whole and "" or "/" .. bits),
+    port = port,
     internal = block_internal(bytes, bits) or nil }
 end
 
@@ -207,8 +214,9 @@ local function parse_name(text, port)
   return { form = rest and "wildcard" or "exact", name = rest and "*." .. rest or name, port = port }
 end
 
---- { form = "exact"|"wildcard"|"address"|"cidr"|"group", name = canonical, port = number or nil, internal = true or
--- nil }, or nil and what is wrong, to be put behind the name. The word "internal" is the built-in group.
+--- { form = "exact"|"wildcard"|"address"|"cidr"|"group", name = canonical, port = number or nil, internal =
+-- true or nil }, or nil and what is wrong, to be put behind the name. The word "internal" is the built-in
+-- group.
 function M.parse(text)
   if text == "internal" then return { form = "group", name = "internal" } end
   if text == "" then return nil, "is empty" end
@@ -216,7 +224,9 @@ function M.parse(text)
   if text:find("[%z\1-\31\127 ]") then return nil, "has a space or control character" end
   if text:find("%", 1, true) then return nil, "has a %; names are written out" end
   if text:find("[\128-\255]") then return nil, "has letters outside of ASCII; write the name's xn-- form" end
-  if text:find("//", 1, true) or text:find("/[^%d]") then return nil, "is an address of a page; write only its name" end
+  if text:find("//", 1, true) or text:find("/[^%d]") then
+    return nil, "is an address of a page; write only its name"
+  end
   local host, port = text, nil
   local bracketed, tail = text:match("^%[([%x:.]+)%](.*)$")
   if bracketed then
@@ -239,7 +249,9 @@ end
 function M.canonical(text)
   local parsed, why = M.parse(text)
   if not parsed then return nil, why end
-  if parsed.form ~= "exact" and parsed.form ~= "address" or parsed.port then return nil, "is no plain name" end
+  if parsed.form ~= "exact" and parsed.form ~= "address" or parsed.port then
+    return nil, "is no plain name"
+  end
   return parsed.name
 end
 

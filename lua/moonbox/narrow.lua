@@ -25,9 +25,9 @@ local function ports_cover(wide, narrow)
   return true
 end
 
---- How the policy's network (data.network or plan.network: `rows` or `rules`) stands to one name of an `only` row.
--- Returns true and the allow row that covers the name (nil when only `otherwise` does), or false and what is
--- missing. A name without ports of its own takes those of the row that covers it.
+--- How the policy's network (data.network or plan.network: `rows` or `rules`) stands to one name of an `only`
+-- row. Returns true and the allow row that covers the name (nil when only `otherwise` does), or false and
+-- what is missing. A name without ports of its own takes those of the row that covers it.
 function M.reachable(network, name, only)
   if network.mode == "none" then return false, "the policy's network is \"none\"" end
   local narrow = ports_of(name, only)
@@ -39,7 +39,9 @@ function M.reachable(network, name, only)
           local at = row.from or (row.file .. ":" .. row.line)
           return false, "the policy denies it at " .. at
         end
-        if not narrow or ports_cover(ports_of(wide, row), narrow) then return true, row, ports_of(wide, row) end
+        if not narrow or ports_cover(ports_of(wide, row), narrow) then
+          return true, row, ports_of(wide, row)
+        end
         near = true
       end
     end
@@ -48,8 +50,9 @@ function M.reachable(network, name, only)
   return false, near and "the policy allows it on other ports only" or "the policy does not allow it"
 end
 
---- The rules of a step's network: the policy's denials first, then each name of the `only` rows with the ports,
--- methods and watching of the policy's row that allows it. Names that the policy does not allow are left out.
+--- The rules of a step's network: the policy's denials first, then each name of the `only` rows with the
+-- ports, methods and watching of the policy's row that allows it. Names that the policy does not allow are
+-- left out.
 function M.rules(network, only_rows)
   local out = {}
   for _, rule in ipairs(network.rules) do

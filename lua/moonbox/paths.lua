@@ -1,5 +1,5 @@
---- Which paths policy rows may name, and why not. Text only: nothing here touches the file system, so that a policy
--- means the same on every host; the host's symbolic links are judged again when the plan is made.
+--- Which paths policy rows may name, and why not. Text only: nothing here touches the file system, so that a
+-- policy means the same on every host; the host's symbolic links are judged again when the plan is made.
 local M = {}
 
 local function under(path, tree) return path == tree or path:sub(1, #tree + 1) == tree .. "/" end
@@ -10,7 +10,8 @@ local function any(path, trees)
   end
 end
 
---- nil when `path` is absolute and normal (no `.`, `..`, `//`, trailing slash, control bytes), else what is wrong.
+--- nil when `path` is absolute and normal (no `.`, `..`, `//`, trailing slash, control bytes), else what is
+-- wrong.
 function M.wrong(path)
   if type(path) ~= "string" then return "is no path" end
   if path == "" then return "is empty" end
@@ -44,11 +45,13 @@ function M.target(word, path)
   end
 end
 
-local sockets = { "docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock", "system_bus_socket",
+local sockets = { "docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock",
+  "system_bus_socket",
   "lxd.socket", "incus.socket", "libvirt-sock" }
 
 -- Directories that hold sockets or state of the host's own services.
-local services = { "/run", "/var/run", "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/lxd",
+local services = { "/run", "/var/run", "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers",
+  "/var/lib/lxd",
   "/var/lib/incus", "/var/lib/kubelet" }
 
 --- The directories where moonbox keeps its state, for this environment (a function name -> value).
@@ -79,7 +82,9 @@ function M.source(path, getenv)
   end
   for _, state in ipairs(M.state_directories(getenv)) do
     if under(path, state) then return "is in moonbox's own state directory" end
-    if under(state, path) then return "holds moonbox's own state directory " .. state .. "; name what is needed in it" end
+    if under(state, path) then
+      return "holds moonbox's own state directory " .. state .. "; name what is needed in it"
+    end
   end
   if under("/var/lib/docker", path) then
     return "holds the state of the host's services; name what is needed in it"

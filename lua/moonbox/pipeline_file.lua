@@ -1,11 +1,13 @@
 --- Pipeline files: from Lua to checked data. (The engine that runs the data is moonbox.pipeline.)
--- The file is evaluated twice: first in a sacrificed process, with its policy, for the budget and every check; then
--- here, for the functions of `do` steps, which can't cross between processes. Files have no clock, no randomness and
--- no input, so both evaluations are the same, and the second costs no more than the first was allowed to.
+-- The file is evaluated twice: first in a sacrificed process, with its policy, for the budget and every
+-- check; then here, for the functions of `do` steps, which can't cross between processes. Files have no
+-- clock, no randomness and no input, so both evaluations are the same, and the second costs no more than the
+-- first was allowed to.
 --
 -- The data: { name, about, file, line, policy = argument for plan.load,
 --   needs = { { name, kind, default, about, line, at, choices, min, max } },
---   steps = { { name, line, file, run = {…} or body = function, env, cwd, network = nil | "none" | rows, time, retry,
+--   steps = { { name, line, file, run = {…} or body = function, env, cwd, network = nil | "none" | rows,
+-- time, retry,
 --     secrets, allow_failure, limits } },
 --   gives = { { kind = "patch", path, since, line } | { kind = "file", path, line } } }
 local M = {}

@@ -13,7 +13,7 @@ local at, deeper, fail = checker.at, checker.deeper, checker.fail
 -- Options of `moonbox run` itself: a parameter of the same name could not be given.
 local taken = { policy = true, json = true, keep = true, help = true }
 
--- Parameters ---------------------------------------------------------------------------------------------------------
+-- Parameters ------------------------------------------------------------------------------------------------
 
 local function in_choices(choices, value)
   for _, choice in ipairs(choices) do
@@ -32,7 +32,9 @@ function judge.choice(session, row, need)
     end
     return items
   end)(), "words") or {}
-  if #need.choices == 0 then fail(session, at(row), '`choice` lists no words; write choice { "one", "two" }') end
+  if #need.choices == 0 then
+    fail(session, at(row), '`choice` lists no words; write choice { "one", "two" }')
+  end
   if need.default and not in_choices(need.choices, need.default) then
     fail(session, deeper(at(row), "default"), ('the default "%s" is none of the words to choose from%s')
       :format(loader.plain(need.default), suggest.tail(need.default, need.choices)))
@@ -67,11 +69,13 @@ local function need_of(session, here, name, value)
       :format(loader.plain(name), row and "`" .. row.word .. "`" or loader.describe(value)))
   end
   if not name:match("^%a[%w_]*$") or #name > 40 then
-    return fail(session, here, ('"%s" is no name of a parameter; letters, digits and _, starting with a letter')
+    return fail(session, here,
+      ('"%s" is no name of a parameter; letters, digits and _, starting with a letter')
       :format(loader.plain(name)))
   end
   if taken[name] then
-    return fail(session, here, ("`%s` is an option of moonbox run itself; name the parameter otherwise"):format(name))
+    return fail(session, here, ("`%s` is an option of moonbox run itself; name the parameter otherwise")
+      :format(name))
   end
   local need = checker.fields(session, at(row), row.word, row.args, {}, row.word ~= "choice")
   need.name, need.kind, need.line, need.sequence = name, row.word, row.line, row.sequence
@@ -81,7 +85,8 @@ end
 
 function M.needs(session, here, value)
   if not checker.is_table(session, value) then
-    return fail(session, here, "`needs` takes names and types, { repo = text {} }, not " .. loader.describe(value))
+    return fail(session, here, "`needs` takes names and types, { repo = text {} }, not "
+      .. loader.describe(value))
   end
   local out, places = {}, {}
   for _, name in ipairs(checker.sorted_names(value)) do
@@ -97,14 +102,15 @@ function M.needs(session, here, value)
   for _, need in ipairs(out) do
     need.sequence = nil
     if need.at and places[need.at] then
-      fail(session, deeper(here, need.name), ('"%s" is where `%s` is shown already'):format(need.at, places[need.at]))
+      fail(session, deeper(here, need.name), ('"%s" is where `%s` is shown already')
+        :format(need.at, places[need.at]))
     end
     if need.at then places[need.at] = need.name end
   end
   return out
 end
 
--- Steps --------------------------------------------------------------------------------------------------------------
+-- Steps -----------------------------------------------------------------------------------------------------
 
 -- Reports names in `text` that are no parameters. `list` allows a command's several arguments.
 local function check_names(session, here, text, needs, list)
@@ -116,9 +122,11 @@ local function check_names(session, here, text, needs, list)
     if not need then
       local near = suggest.nearest(name, known)
       fail(session, here, ("there is no parameter `$%s`%s"):format(name,
-        near and "; did you mean `$" .. near .. "`?" or #known == 0 and "; the pipeline has no `needs`" or ""))
+        near and "; did you mean `$" .. near .. "`?" or #known == 0 and "; the pipeline has no `needs`"
+        or ""))
     elseif need.kind == "command" and not (list and substitute.alone(text)) then
-      fail(session, here, ("`$%s` is a command of several arguments, so it stands alone as one argument of `run`")
+      fail(session, here,
+        ("`$%s` is a command of several arguments, so it stands alone as one argument of `run`")
         :format(name))
     end
   end
@@ -126,7 +134,8 @@ end
 
 local function run_of(session, here, value, needs)
   if type(value) == "string" then
-    return fail(session, here, "`run` is a list of arguments, never a shell line: run = { \"git\", \"status\" }")
+    return fail(session, here,
+      "`run` is a list of arguments, never a shell line: run = { \"git\", \"status\" }")
   end
   local out = checker.texts(session, here, "run", value, "arguments", function(text)
     if text:find("%z") then return "has a NUL byte in it" end
@@ -141,7 +150,8 @@ end
 local function step_network(session, here, value)
   if value == "none" then return value end
   if not checker.is_table(session, value) then
-    return fail(session, here, '`network` of a step is "none" or { only { … } }, not ' .. loader.describe(value))
+    return fail(session, here, '`network` of a step is "none" or { only { … } }, not '
+      .. loader.describe(value))
   end
   local out = {}
   for _, name in ipairs(checker.sorted_names(value)) do
@@ -174,7 +184,9 @@ local function step_of(session, row, needs)
     ["step network"] = function(here, value) return step_network(session, here, value) end,
     ["step limits"] = function(here, value) return step_limits(session, here, value) end,
   }, true)
-  for name, text in pairs(out.env or {}) do check_names(session, deeper(at(row, "env"), name), text, needs) end
+  for name, text in pairs(out.env or {}) do
+    check_names(session, deeper(at(row, "env"), name), text, needs)
+  end
   local run, body = row.args.run, row.args["do"]
   if run == nil and body == nil then
     fail(session, at(row), ('step "%s" does nothing; give it `run` or `do`'):format(row.name))
@@ -202,7 +214,7 @@ function M.steps(session, row, needs)
   return out
 end
 
--- What is brought back -------------------------------------------------------------------------------------------------
+-- What is brought back --------------------------------------------------------------------------------------
 
 local function patch_of(session, row, steps)
   local given = checker.items(session, at(row), row.args)
@@ -210,7 +222,8 @@ local function patch_of(session, row, steps)
   local path = given[1] and given[1].value
   local wrong = #given ~= 1 and "takes one path" or paths.wrong(path)
   if wrong then
-    fail(session, at(row), #given ~= 1 and "`patch` takes one path" or ('"%s" %s'):format(loader.plain(path), wrong))
+    fail(session, at(row), #given ~= 1 and "`patch` takes one path"
+      or ('"%s" %s'):format(loader.plain(path), wrong))
     return nil
   end
   local known = {}
@@ -230,11 +243,13 @@ function M.gives(session, here, value, steps)
   end
   local out = {}
   for _, name in ipairs(checker.sorted_names(value)) do
-    fail(session, deeper(here, name), ("`gives` is a list; `%s = …` has no meaning in it"):format(loader.plain(name)))
+    fail(session, deeper(here, name), ("`gives` is a list; `%s = …` has no meaning in it")
+      :format(loader.plain(name)))
   end
   for _, item in ipairs(checker.items(session, here, value)) do
     local row, there = session:row(item.value), deeper(here, item.index)
-    local wrong = type(item.value) == "string" and (paths.wrong(item.value) or item.value == "/" and "is no file")
+    local wrong = type(item.value) == "string" and (paths.wrong(item.value) or item.value == "/"
+      and "is no file")
     if row and row.word == "patch" then
       out[#out + 1] = patch_of(session, row, steps)
     elseif type(item.value) ~= "string" then

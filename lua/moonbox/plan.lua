@@ -10,14 +10,15 @@ local MERGED = { "bin", "sbin", "lib", "lib32", "lib64", "libx32" }
 local USER = { name = "agent", uid = 1000, gid = 1000, home = "/home/agent" }
 local HOSTNAME = "moonbox"
 
--- What Docker masks and makes read-only in /proc (moby, oci/defaults.go), as proc(5) describes it: hardware, kernel
--- memory, keys and timers of the host.
-local MASKED = { "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+-- What Docker masks and makes read-only in /proc (moby, oci/defaults.go), as proc(5) describes it: hardware,
+-- kernel memory, keys and timers of the host.
+local MASKED = { "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+  "/proc/latency_stats",
   "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi" }
 local READ_ONLY = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" }
 
---- Facts of this host that a plan depends on: whether the caller is root, where /bin and the like lead (a link's
--- target, or true for a real directory), and a function that resolves symbolic links.
+--- Facts of this host that a plan depends on: whether the caller is root, where /bin and the like lead (a
+-- link's target, or true for a real directory), and a function that resolves symbolic links.
 function M.host()
   local sys = require("moonbox.core").sys
   local links = {}
@@ -31,10 +32,12 @@ end
 
 local function synthesized(network)
   local u = USER
-  local resolver = network == "none" and "# this sandbox has no network\n" or "# the gateway answers\nnameserver 127.0.0.1\n"
+  local resolver = network == "none" and "# this sandbox has no network\n"
+    or "# the gateway answers\nnameserver 127.0.0.1\n"
   return {
     { "/etc/passwd", ("root:x:0:0:root:/root:/usr/sbin/nologin\n%s:x:%d:%d:%s:%s:/bin/sh\n"
-      .. "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"):format(u.name, u.uid, u.gid, u.name, u.home) },
+      .. "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
+        :format(u.name, u.uid, u.gid, u.name, u.home) },
     { "/etc/group", ("root:x:0:\n%s:x:%d:\nnogroup:x:65534:\n"):format(u.name, u.gid) },
     { "/etc/hosts", ("127.0.0.1 localhost %s\n::1 localhost ip6-localhost ip6-loopback\n"):format(HOSTNAME) },
     { "/etc/hostname", HOSTNAME .. "\n" },
@@ -84,16 +87,19 @@ function emit.scratch(row, _, mounts)
 end
 
 function emit.bind(row, _, mounts)
-  mounts[#mounts + 1] = { kind = "bind", source = row.paths[1], target = row.at, read_only = row.mode == "read_only",
-    optional = row.optional or false, from = from(row) }
+  mounts[#mounts + 1] = { kind = "bind", source = row.paths[1], target = row.at,
+    read_only = row.mode == "read_only", optional = row.optional or false, from = from(row) }
 end
 
 function emit.file(row, _, mounts)
-  mounts[#mounts + 1] = { kind = "file", target = row.paths[1], text = row.text, mode = 420, from = from(row) }
+  mounts[#mounts + 1] = { kind = "file", target = row.paths[1], text = row.text, mode = 420,
+    from = from(row) }
 end
 
 function emit.hidden(row, _, mounts)
-  for _, path in ipairs(row.paths) do mounts[#mounts + 1] = { kind = "mask", target = path, from = from(row) } end
+  for _, path in ipairs(row.paths) do
+    mounts[#mounts + 1] = { kind = "mask", target = path, from = from(row) }
+  end
 end
 
 local function same(a, b)
@@ -101,8 +107,8 @@ local function same(a, b)
     and a.read_only == b.read_only and a.size == b.size and a.text == b.text
 end
 
--- A policy often repeats a row of its base. A second mount of the same thing costs time and says nothing new, unless
--- something was laid over it in between.
+-- A policy often repeats a row of its base. A second mount of the same thing costs time and says nothing new,
+-- unless something was laid over it in between.
 local function without_repeats(mounts)
   local out = {}
   for _, mount in ipairs(mounts) do
@@ -146,11 +152,12 @@ local function limits_of(given)
   return out
 end
 
--- getrlimit(2). Core dumps would copy memory to disk; memlock and msgqueue are kernel memory that no control group of
--- an ordinary user counts; the rest of the host's limits stay.
+-- getrlimit(2). Core dumps would copy memory to disk; memlock and msgqueue are kernel memory that no control
+-- group of an ordinary user counts; the rest of the host's limits stay.
 local function rlimits_of(limits, open_files)
   local files = open_files or vocabulary.default("limits", "open_files")
-  local rows = { { "core", 0 }, { "memlock", 65536 }, { "msgqueue", 819200 }, { "nice", 0 }, { "nofile", files },
+  local rows = { { "core", 0 }, { "memlock", 65536 }, { "msgqueue", 819200 }, { "nice", 0 },
+    { "nofile", files },
     { "nproc", limits.processes }, { "rtprio", 0 } }
   local out = {}
   for i, row in ipairs(rows) do out[i] = { name = row[1], soft = row[2], hard = row[2] } end
@@ -212,7 +219,8 @@ local function misled(data, host)
   return out
 end
 
---- The plan for a policy's data on a host (default: this one), or nil and diagnostics as policy.load gives them.
+--- The plan for a policy's data on a host (default: this one), or nil and diagnostics as policy.load gives
+-- them.
 function M.compile(data, host)
   host = host or M.host()
   local wrong = misled(data, host)
@@ -226,7 +234,8 @@ function M.compile(data, host)
     storage = { kind = data.files.storage or "disk", size = limits.disk,
       inodes = math.max(8192, math.min(2 ^ 31, math.floor(limits.disk / 8192))) },
     network = network_of(data),
-    process = { capabilities = process.capabilities or {}, syscalls = process.syscalls or "default", umask = 18,
+    process = { capabilities = process.capabilities or {}, syscalls = process.syscalls or "default",
+      umask = 18,
       low_ports = has(process.capabilities, "net_bind_service") },
     rlimits = rlimits_of(limits, data.limits.open_files),
     limits = limits,
@@ -259,8 +268,9 @@ local function close_network(plan, row_from)
   end
 end
 
---- The plan of one pipeline step: a copy of `plan` with the step's network and limits, which are only ever tighter
--- (limits that would be wider are cut to the plan's). `env` and `cwd` are arguments of a command, not of a plan.
+--- The plan of one pipeline step: a copy of `plan` with the step's network and limits, which are only ever
+-- tighter (limits that would be wider are cut to the plan's). `env` and `cwd` are arguments of a command, not
+-- of a plan.
 function M.narrow(plan, step)
   local out = copy(plan)
   if step.network == "none" then
@@ -272,7 +282,9 @@ function M.narrow(plan, step)
     if out.network.mode == "open" then out.network.mode = "list" end
   end
   for name, value in pairs(step.limits or {}) do
-    if type(value) == "number" and out.limits[name] then out.limits[name] = math.min(out.limits[name], value) end
+    if type(value) == "number" and out.limits[name] then
+      out.limits[name] = math.min(out.limits[name], value)
+    end
   end
   if step.time then out.limits.time = math.min(out.limits.time, step.time) end
   for _, row in ipairs(out.rlimits) do

@@ -25,7 +25,8 @@ end
 local found
 
 --- The directory of the shipped policies: MOONBOX_POLICIES, or beside the executable when installed
--- (PREFIX/share/moonbox/policies) or run in a checkout (build/moonbox). nil and a sentence when there is none.
+-- (PREFIX/share/moonbox/policies) or run in a checkout (build/moonbox). nil and a sentence when there is
+-- none.
 function M.directory()
   local given = os.getenv("MOONBOX_POLICIES")
   if given and given ~= "" then return (given:gsub("(.)/+$", "%1")) end
@@ -37,12 +38,14 @@ function M.directory()
       return directory
     end
   end
-  return nil, "the shipped policies are not where moonbox looks for them; set MOONBOX_POLICIES to their directory"
+  return nil,
+    "the shipped policies are not where moonbox looks for them; set MOONBOX_POLICIES to their directory"
 end
 
 --- Whether a policy argument is a path: it has a slash or ends in .lua, .yaml or .yml.
 function M.is_path(argument)
-  return argument:find("/", 1, true) ~= nil or argument:match("%.lua$") ~= nil or argument:match("%.ya?ml$") ~= nil
+  return argument:find("/", 1, true) ~= nil or argument:match("%.lua$") ~= nil
+    or argument:match("%.ya?ml$") ~= nil
 end
 
 --- The names of the shipped policies, or of the groups of one kind ("ecosystem"), sorted.
@@ -59,10 +62,12 @@ function M.names(kind)
   return out
 end
 
---- The path and the label (for messages) of a policy argument, or nil and a sentence. `beside` is the directory of a
--- file that names it, for relative paths.
+--- The path and the label (for messages) of a policy argument, or nil and a sentence. `beside` is the
+-- directory of a file that names it, for relative paths.
 function M.find(argument, beside)
-  if type(argument) ~= "string" or argument == "" or argument:find("%z") then return nil, "names no policy" end
+  if type(argument) ~= "string" or argument == "" or argument:find("%z") then
+    return nil, "names no policy"
+  end
   if M.is_path(argument) then
     if argument:sub(1, 1) ~= "/" and beside and beside ~= "" then
       return beside .. "/" .. argument, beside .. "/" .. argument
@@ -84,7 +89,8 @@ function M.find_group(kind, name)
   if not directory then return nil, why end
   local path = directory .. "/" .. kind .. "/" .. name .. ".lua"
   if not name:match("^[%w_-]+$") or not exists(path) then
-    return nil, ("there is no group `%s.%s`%s"):format(kind, name:gsub("[%c\127]", "?"), suggest.tail(name, M.names(kind)))
+    return nil, ("there is no group `%s.%s`%s"):format(kind, name:gsub("[%c\127]", "?"),
+      suggest.tail(name, M.names(kind)))
   end
   return path, "policies/" .. kind .. "/" .. name .. ".lua"
 end

@@ -1,16 +1,17 @@
 --- Policies: from a file to plain, merged data.
--- The file is evaluated, checked and merged with the policy it extends in a sacrificed process (2 s, 64 MB) that
--- returns text; this process only decodes that text. So nothing that a policy does while it is read can hang, grow
--- or change moonbox.
+-- The file is evaluated, checked and merged with the policy it extends in a sacrificed process (2 s, 64 MB)
+-- that returns text; this process only decodes that text. So nothing that a policy does while it is read can
+-- hang, grow or change moonbox.
 --
 -- The data: { name, about, file, line, extends = { name, file } or nil,
 --   files = { storage, rows = { { word, paths, at, mode, text, size, optional, file, line } } },
---   network = { mode, rows = { { word, names, ports, methods, watch, why, file, line } }, otherwise, requests,
+--   network = { mode, rows = { { word, names, ports, methods, watch, why, file, line } }, otherwise,
+-- requests,
 --     bandwidth, dns, resolver, hosts, inspect },
 --   limits = { …, hold = {} }, process = {}, env = {}, hooks = { { name, file, line } },
---   from = { ["limits.cpus"] = "FILE:LINE" } }                      -- `from` only when asked for with `lines`
--- Merging: the base's file rows come first and the policy's lie over them; the policy's network rows come first, so
--- that they win; limits, process and env are overridden key by key.
+--   from = { ["limits.cpus"] = "FILE:LINE" } }                      -- `from` only when asked for with
+-- `lines` Merging: the base's file rows come first and the policy's lie over them; the policy's network rows
+-- come first, so that they win; limits, process and env are overridden key by key.
 local json = require "moonbox.json"
 
 local M = {}
@@ -57,7 +58,9 @@ local function note_lines(session, part, from)
   for _, section in ipairs { "limits", "process", "env", "files", "network" } do
     for name, value in pairs(part[section] or {}) do
       local is_row_list = section == "files" or section == "network"
-      if not (is_row_list and (name == "rows" or name == "word")) and value ~= nil then note(section, name) end
+      if not (is_row_list and (name == "rows" or name == "word")) and value ~= nil then
+        note(section, name)
+      end
     end
   end
   if part.network then
@@ -183,6 +186,8 @@ local sentences = {
 function M.sacrificed(label, options, work)
   local core = require "moonbox.core"
   local text, message, code = core.sacrifice(function()
+    -- A process that lives for a millisecond pays for compiled traces and never runs them.
+    jit.off()
     local session = M.session(options)
     local data = work(session)
     if #session.diagnostics > 0 then data = nil end
@@ -200,7 +205,8 @@ function M.sacrificed(label, options, work)
 end
 
 --- Loads a policy: a path or a shipped name. Returns its data, or nil and diagnostics in file order
--- ({ file, line, text }, …; `line` is nil when there is no file). `options.lines` adds `from`, the line of every key.
+-- ({ file, line, text }, …; `line` is nil when there is no file). `options.lines` adds `from`, the line of
+-- every key.
 function M.load(argument, options)
   local policies = require "moonbox.policies"
   local path, label = policies.find(argument)

@@ -1,12 +1,14 @@
 --- The parts of a policy file, checked and made plain: files, network, limits, process, env and hooks.
 local checker = require "moonbox.checker"
 local loader = require "moonbox.loader"
-local names = require "moonbox.names"
 local paths = require "moonbox.paths"
 local suggest = require "moonbox.suggest"
 local vocabulary = require "moonbox.vocabulary"
 
 local M = {}
+
+-- Many policies have no name in them.
+local names = setmetatable({}, { __index = function(_, name) return require("moonbox.names")[name] end })
 
 local at, deeper, fail = checker.at, checker.deeper, checker.fail
 
@@ -15,7 +17,7 @@ local function origin(row, out)
   return out
 end
 
--- Files ------------------------------------------------------------------------------------------------------------
+-- Files -----------------------------------------------------------------------------------------------------
 
 local function row_paths(session, row, place)
   local out = {}
@@ -32,7 +34,9 @@ local function row_paths(session, row, place)
       end
     end
   end
-  if #out == 0 and next(row.args) == nil then fail(session, at(row), ("`%s` names no path"):format(row.word)) end
+  if #out == 0 and next(row.args) == nil then
+    fail(session, at(row), ("`%s` names no path"):format(row.word))
+  end
   return out
 end
 
@@ -69,18 +73,22 @@ local function file_row(session, row)
 end
 
 function M.files(session, here, value)
-  if not checker.is_table(session, value) then return checker.wrong_type(session, here, "files", "section", value) end
+  if not checker.is_table(session, value) then
+    return checker.wrong_type(session, here, "files", "section", value)
+  end
   local out = checker.fields(session, here, "files", value, {})
   out.rows = {}
-  checker.rows(session, here, "files", value, function(row) out.rows[#out.rows + 1] = file_row(session, row) end)
+  checker.rows(session, here, "files", value, function(row) out.rows[#out.rows + 1] = file_row(session,
+    row) end)
   return out
 end
 
--- Network ----------------------------------------------------------------------------------------------------------
+-- Network ---------------------------------------------------------------------------------------------------
 
 local function parse_name(session, here, text)
   if type(text) ~= "string" then
-    return fail(session, here, ("a list of names holds names in quotes and groups, not %s"):format(loader.describe(text)))
+    return fail(session, here, ("a list of names holds names in quotes and groups, not %s")
+      :format(loader.describe(text)))
   end
   local parsed, why = names.parse(text)
   if not parsed then return fail(session, here, ('"%s" %s'):format(loader.plain(text), why)) end
@@ -115,7 +123,9 @@ end
 judge.only = judge.allow
 
 function judge.allow_internal(parsed)
-  if parsed.form ~= "address" and parsed.form ~= "cidr" then return "is a name; allow_internal takes addresses" end
+  if parsed.form ~= "address" and parsed.form ~= "cidr" then
+    return "is a name; allow_internal takes addresses"
+  end
   if not parsed.internal then return "is not internal; write it in an allow row" end
 end
 
@@ -131,7 +141,8 @@ local function row_names(session, row)
       if wrong then
         fail(session, here, ('"%s" %s'):format(parsed.name, wrong))
       elseif parsed and parsed.port and row.args.ports ~= nil then
-        fail(session, here, ('"%s" has a port of its own beside `ports`; write one of them'):format(item.value))
+        fail(session, here, ('"%s" has a port of its own beside `ports`; write one of them')
+          :format(item.value))
       elseif parsed then
         out[#out + 1] = parsed
       end
@@ -210,7 +221,7 @@ function M.network(session, here, value)
   return out
 end
 
--- Limits, process, hooks ---------------------------------------------------------------------------------------------
+-- Limits, process, hooks ------------------------------------------------------------------------------------
 
 local holdable = { "cpus", "memory", "disk", "time", "processes" }
 
@@ -243,15 +254,18 @@ local function hold(session, here, value)
 end
 
 function M.limits(session, here, value)
-  if not checker.is_table(session, value) then return checker.wrong_type(session, here, "limits", "section", value) end
+  if not checker.is_table(session, value) then
+    return checker.wrong_type(session, here, "limits", "section", value)
+  end
   return checker.fields(session, here, "limits", value,
     { hold = function(there, v) return hold(session, there, v) end }, true)
 end
 
-local known_capabilities = ([[audit_control audit_read audit_write block_suspend bpf checkpoint_restore chown
-  dac_override dac_read_search fowner fsetid ipc_lock ipc_owner kill lease linux_immutable mac_admin mac_override mknod
-  net_admin net_bind_service net_broadcast net_raw perfmon setfcap setgid setpcap setuid sys_admin sys_boot sys_chroot
-  sys_module sys_nice sys_pacct sys_ptrace sys_rawio sys_resource sys_time sys_tty_config syslog wake_alarm]])
+local known_capabilities = ([[audit_control audit_read audit_write block_suspend bpf checkpoint_restore
+  chown dac_override dac_read_search fowner fsetid ipc_lock ipc_owner kill lease linux_immutable
+  mac_admin mac_override mknod net_admin net_bind_service net_broadcast net_raw perfmon setfcap setgid
+  setpcap setuid sys_admin sys_boot sys_chroot sys_module sys_nice sys_pacct sys_ptrace sys_rawio
+  sys_resource sys_time sys_tty_config syslog wake_alarm]])
 
 local function capability_wrong(text)
   local all = {}
@@ -270,7 +284,9 @@ local function capability_wrong(text)
 end
 
 function M.process(session, here, value)
-  if not checker.is_table(session, value) then return checker.wrong_type(session, here, "process", "section", value) end
+  if not checker.is_table(session, value) then
+    return checker.wrong_type(session, here, "process", "section", value)
+  end
   return checker.fields(session, here, "process", value, {
     capabilities = function(there, v)
       return checker.texts(session, there, "capabilities", v, "capabilities", capability_wrong)

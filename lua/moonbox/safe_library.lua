@@ -1,6 +1,7 @@
 --- The part of Lua's library that policy and pipeline files get.
--- Left out on purpose: whatever reads, loads, waits, catches errors, reaches metatables or environments, prints
--- addresses or is random. Each load gets its own copies of the tables, so nothing that a file changes outlives it.
+-- Left out on purpose: whatever reads, loads, waits, catches errors, reaches metatables or environments,
+-- prints addresses or is random. Each load gets its own copies of the tables, so nothing that a file changes
+-- outlives it.
 local units = require "moonbox.units"
 
 local M = {}
@@ -10,7 +11,9 @@ local string_format, string_gsub, string_find = string.format, string.gsub, stri
 --- Lua's tostring without addresses: tables and functions are only named.
 function M.tostring(value)
   local kind = type(value)
-  if kind == "number" or kind == "string" or kind == "boolean" or kind == "nil" then return tostring(value) end
+  if kind == "number" or kind == "string" or kind == "boolean" or kind == "nil" then
+    return tostring(value)
+  end
   local parts = units.parts(value)
   if parts then
     return units.show(parts[1], parts[3] and { count = parts[2], seconds = parts[3] } or parts[2])
@@ -64,7 +67,8 @@ function M.get(name)
   end
   if name == "table" then return copy(table, "concat insert maxn remove sort") end
   if name == "math" then
-    return copy(math, "abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp log log10 max min"
+    return copy(math,
+      "abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp log log10 max min"
       .. " modf pi pow rad sin sinh sqrt tan tanh")
   end
 end

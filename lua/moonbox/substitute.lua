@@ -1,7 +1,8 @@
 --- `$name` in the arguments and environment of a pipeline's step.
--- A name stands for a parameter's value and is replaced whole inside its one argument: a value is never split, never
--- read by a shell, never looked at again for further names. `${name}` is the same where letters follow; `$$` is one
--- dollar sign. A `command` parameter is a list of arguments: it stands alone as one argument and becomes several.
+-- A name stands for a parameter's value and is replaced whole inside its one argument: a value is never
+-- split, never read by a shell, never looked at again for further names. `${name}` is the same where letters
+-- follow; `$$` is one dollar sign. A `command` parameter is a list of arguments: it stands alone as one
+-- argument and becomes several.
 local M = {}
 
 local function parse(text)
@@ -52,7 +53,8 @@ function M.expand(text, values)
       local value = values[part.name]
       if value == nil then return nil, ("there is no value for $%s"):format(part.name) end
       if type(value) == "table" then
-        return nil, ("$%s is a command of several arguments, so it stands alone as one argument"):format(part.name)
+        return nil, ("$%s is a command of several arguments, so it stands alone as one argument")
+          :format(part.name)
       end
       out[i] = type(value) == "number" and ("%.14g"):format(value) or tostring(value)
     end
@@ -60,8 +62,8 @@ function M.expand(text, values)
   return table.concat(out)
 end
 
---- The arguments of a command with the names replaced; a list value that stands alone becomes several arguments.
--- nil and a sentence when a name has no value.
+--- The arguments of a command with the names replaced; a list value that stands alone becomes several
+-- arguments. nil and a sentence when a name has no value.
 function M.run(arguments, values)
   local out = {}
   for _, argument in ipairs(arguments) do
@@ -77,7 +79,8 @@ function M.run(arguments, values)
   return out
 end
 
---- A command line as its arguments, split at spaces; no quoting, no shell. nil and a sentence when it is empty.
+--- A command line as its arguments, split at spaces; no quoting, no shell. nil and a sentence when it is
+-- empty.
 function M.split(line)
   local out = {}
   for word in line:gmatch("[^ \t]+") do out[#out + 1] = word end

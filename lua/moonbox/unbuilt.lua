@@ -1,5 +1,5 @@
---- What a plan asks for and this version does not have. A sandbox whose plan asks for any of it is refused (exit code
--- 69) and not run without it: a weaker box than the policy's is not what was asked for.
+--- What a plan asks for and this version does not have. A sandbox whose plan asks for any of it is refused
+-- (exit code 69) and not run without it: a weaker box than the policy's is not what was asked for.
 local M = {}
 
 --- An array of { text, from = "FILE:LINE" } in the plan's order; empty when the plan can be run in full.
@@ -11,7 +11,8 @@ function M.list(plan)
   end
   for _, hook in ipairs(plan.hooks or {}) do
     out[#out + 1] = { from = hook.file .. ":" .. hook.line,
-      text = ("the hook `%s` would not be called yet; this version runs policies without `on`"):format(hook.name) }
+      text = ("the hook `%s` would not be called yet; this version runs policies without `on`")
+      :format(hook.name) }
   end
   return out
 end

@@ -1,7 +1,7 @@
 --- Units as values: `16 * GB` is a size, `4 * hours` a time, `50 * Mbit` a bandwidth, `100 / minute` a rate.
 -- A value carries its dimension, so a size where a time belongs is told apart before anything runs.
--- Sizes are powers of 1024 (GB and GiB are both 2^30 bytes: memory and disks of machines are sold and measured so);
--- bandwidths are decimal bits per second (1 Mbit = 10^6, as in networking); times are seconds.
+-- Sizes are powers of 1024 (GB and GiB are both 2^30 bytes: memory and disks of machines are sold and
+-- measured so); bandwidths are decimal bits per second (1 Mbit = 10^6, as in networking); times are seconds.
 local M = {}
 
 --- unit -> { dimension, amount }
@@ -33,7 +33,8 @@ local function trim(n) return (string.format("%.2f", n):gsub("%.?0+$", "")) end
 
 --- A size, time, bandwidth (numbers) or rate ({count, seconds}) as an operator would write it.
 function M.show(dimension, amount)
-  local steps = { size = { { 2 ^ 40, "TB" }, { 2 ^ 30, "GB" }, { 2 ^ 20, "MB" }, { 2 ^ 10, "KB" }, { 1, "bytes" } },
+  local steps = { size = { { 2 ^ 40, "TB" }, { 2 ^ 30, "GB" }, { 2 ^ 20, "MB" }, { 2 ^ 10, "KB" },
+    { 1, "bytes" } },
     bandwidth = { { 1e9, "Gbit" }, { 1e6, "Mbit" }, { 1e3, "Kbit" }, { 1, "bit" } },
     time = { { 86400, "days" }, { 3600, "hours" }, { 60, "minutes" }, { 1, "seconds" } } }
   if dimension == "rate" then

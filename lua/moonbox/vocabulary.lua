@@ -1,9 +1,10 @@
 --- Every word of policy, group and pipeline files, as data.
--- One table feeds the loader (which names exist), the checker (what a key may hold), `moonbox help WORD` and the
--- globals that luacheck accepts. Fields of an entry:
+-- One table feeds the loader (which names exist), the checker (what a key may hold), `moonbox help WORD` and
+-- the globals that luacheck accepts. Fields of an entry:
 --   word, kind, place, says      kind: container row value type module reaction function key
 --   files                        kinds of file where the word may be called: policy, group, pipeline
---   type, min, max, choices      for keys: what may stand there; sizes in bytes, times in seconds, bandwidths in bits/s
+--   type, min, max, choices      for keys: what may stand there; sizes in bytes, times in seconds, bandwidths
+-- in bits/s
 --   default                      what holds when the key is left out
 --   later = true                 reserved: known, refused with its own sentence until it is built
 local M = {}
@@ -27,58 +28,77 @@ end
 
 -- Containers: each is called with a name and a table.
 word("container", policy, "file", "policy", "Names a policy and holds its rows; a policy file returns one.")
-word("container", { "group" }, "file", "group", "Names a list of network names that policies use as one word.")
-word("container", pipeline, "file", "pipeline", "Names a pipeline and holds its steps; a pipeline file returns one.")
-word("container", pipeline, "pipeline", "step", "One step: a command or a Lua function, run in a fresh sandbox over the task's files.")
+word("container", { "group" }, "file", "group",
+  "Names a list of network names that policies use as one word.")
+word("container", pipeline, "file", "pipeline",
+  "Names a pipeline and holds its steps; a pipeline file returns one.")
+word("container", pipeline, "pipeline", "step",
+  "One step: a command or a Lua function, run in a fresh sandbox over the task's files.")
 
 key("group", "about", "text", "Says in a sentence what the names of the group are for.")
 
 -- Policy
 key("policy", "about", "text", "Says in a sentence what the policy is for.")
-key("policy", "extends", "text", "Names the one policy whose rows this one builds on; that one must not extend another.")
-key("policy", "files", "section", "What the sandbox sees of files, as rows; later rows lie over earlier ones.")
-key("policy", "network", "network", [[Which names may be reached: "none", "open" (all but internal), or rows read top down.]],
+key("policy", "extends", "text",
+  "Names the one policy whose rows this one builds on; that one must not extend another.")
+key("policy", "files", "section",
+  "What the sandbox sees of files, as rows; later rows lie over earlier ones.")
+key("policy", "network", "network",
+  [[Which names may be reached: "none", "open" (all but internal), or rows read top down.]],
   { default = "none" })
 key("policy", "limits", "section", "How much the sandbox may use, and how strictly each limit must be held.")
 key("policy", "process", "section", "As whom and with which rights commands run.")
-key("policy", "env", "env", "Environment variables of every command, by name; nothing is inherited from the host.")
+key("policy", "env", "env",
+  "Environment variables of every command, by name; nothing is inherited from the host.")
 key("policy", "on", "hooks", "Lua functions that are called when something happens in the sandbox.")
 
 -- Files
-word("row", policy, "files", "read_only", "Shows files or directories of the host at the same path, not writable.")
-word("row", policy, "files", "read_write", "Makes directories that are writable and private to the task, empty at first.")
+word("row", policy, "files", "read_only",
+  "Shows files or directories of the host at the same path, not writable.")
+word("row", policy, "files", "read_write",
+  "Makes directories that are writable and private to the task, empty at first.")
 word("row", policy, "files", "scratch", "Makes directories in memory, gone with each sandbox, up to `size`.")
-word("row", policy, "files", "bind", "Shows one host file or directory at another path, read-only unless `mode` says otherwise.")
+word("row", policy, "files", "bind",
+  "Shows one host file or directory at another path, read-only unless `mode` says otherwise.")
 word("row", policy, "files", "file", "Makes one read-only file with the given text.")
 word("row", policy, "files", "hidden", "Covers files or directories with an empty read-only one.")
 key("files", "storage", "choice", "Where writable directories are kept: on the host's disk or in memory.",
   { choices = { "disk", "memory" }, default = "disk" })
-key("read_only", "optional", "flag", "Leaves out what the host lacks, where the sandbox would not start otherwise.")
+key("read_only", "optional", "flag",
+  "Leaves out what the host lacks, where the sandbox would not start otherwise.")
 key("scratch", "size", "size", "How much the directory holds at most.",
   { min = 4096, max = 2 ^ 40, default = 64 * MB })
 key("bind", "at", "path", "The path inside the sandbox; the host's own path when left out.")
 key("bind", "mode", "choice", "Whether commands may change the host's files.",
   { choices = { "read_only", "read_write" }, default = "read_only" })
-key("bind", "optional", "flag", "Leaves out what the host lacks, where the sandbox would not start otherwise.")
+key("bind", "optional", "flag",
+  "Leaves out what the host lacks, where the sandbox would not start otherwise.")
 key("file", "text", "text", "The content of the file, at most 64 KB.", { max = 65536 })
 
 -- Network
 word("row", policy, "network", "allow", "Lets the sandbox reach these names or addresses.")
-word("row", policy, "network", "allow_internal", "Lets the sandbox reach these internal addresses; each needs a `why`.")
-word("row", policy, "network", "publish", "Makes ports of the sandbox reachable on the host's loopback address.")
-word("row", policy, "network", "deny", "Keeps the sandbox from these names; in a hook, refuses the connection with a reason.")
-word("row", pipeline, "network", "only", "Narrows a step to these names, each of which the policy must allow.")
+word("row", policy, "network", "allow_internal",
+  "Lets the sandbox reach these internal addresses; each needs a `why`.")
+word("row", policy, "network", "publish",
+  "Makes ports of the sandbox reachable on the host's loopback address.")
+word("row", policy, "network", "deny",
+  "Keeps the sandbox from these names; in a hook, refuses the connection with a reason.")
+word("row", pipeline, "network", "only",
+  "Narrows a step to these names, each of which the policy must allow.")
 key("network", "otherwise", "choice", "What holds for names that no row mentions.",
   { choices = { "deny", "allow" }, default = "deny" })
 key("network", "requests", "rate", "How many connections may be opened in a time, such as 100 / minute.",
   { min = 1, max = 1e6 })
 key("network", "bandwidth", "bandwidth", "How many bits per second may flow in each direction.",
   { min = 1e3, max = 1e12 })
-key("network", "dns", "choice", [[Whether a name is looked up when it is used ("lazy") or when it is asked ("verify").]],
+key("network", "dns", "choice",
+  [[Whether a name is looked up when it is used ("lazy") or when it is asked ("verify").]],
   { choices = { "lazy", "verify" }, default = "lazy" })
-key("network", "resolver", "address", "The DNS server that the gateway asks, as address or address:port; the host's own when left out.")
+key("network", "resolver", "address",
+  "The DNS server that the gateway asks, as address or address:port; the host's own when left out.")
 key("network", "hosts", "hosts", "Fixed addresses of names, which are then not looked up.")
-key("network", "inspect", "flag", "Opens TLS with a certificate authority of the sandbox's own, so that methods can be seen.")
+key("network", "inspect", "flag",
+  "Opens TLS with a certificate authority of the sandbox's own, so that methods can be seen.")
 for _, place in ipairs { "allow", "deny", "allow_internal", "only" } do
   key(place, "ports", "ports", "The ports that the row is about; all of them when left out.")
 end
@@ -86,7 +106,8 @@ for _, place in ipairs { "allow", "deny", "allow_internal", "publish" } do
   key(place, "why", "text", "The reason, shown to whoever meets the row.")
 end
 key("allow", "watch", "flag", "Writes an event for every connection that the row allows.")
-key("allow", "methods", "methods", "The HTTP methods that are allowed; needs `inspect = true` beside the rows.")
+key("allow", "methods", "methods",
+  "The HTTP methods that are allowed; needs `inspect = true` beside the rows.")
 
 -- Limits
 key("limits", "cpus", "number", "How many processors' worth of time the sandbox gets, such as 4 or 0.5.",
@@ -101,15 +122,18 @@ key("limits", "processes", "count", "How many processes and threads there may be
   { min = 1, max = 4194304, default = 256 })
 key("limits", "open_files", "count", "How many files one process may have open.",
   { min = 16, max = 1048576, default = 65536 })
-key("limits", "hold", "hold", [[With "hard", refuses to run where limits would only be watched: all, or by name.]],
+key("limits", "hold", "hold",
+  [[With "hard", refuses to run where limits would only be watched: all, or by name.]],
   { choices = { "any", "hard" }, default = "any" })
 
 -- Process
-key("process", "user", "choice", "The user that commands run as.", { choices = { "agent" }, default = "agent" })
+key("process", "user", "choice", "The user that commands run as.",
+  { choices = { "agent" }, default = "agent" })
 key("process", "capabilities", "capabilities", "Kernel capabilities that commands keep; none when left out.")
 key("process", "syscalls", "choice", [[Which system calls pass: "strict" also refuses debuggers.]],
   { choices = { "default", "strict" }, default = "default" })
-key("process", "ids", "choice", "Whether an ordinary caller's sandbox uses only the caller's own id or a subordinate range.",
+key("process", "ids", "choice",
+  "Whether an ordinary caller's sandbox uses only the caller's own id or a subordinate range.",
   { choices = { "own", "subordinate" }, default = "own" })
 
 -- Reactions and the events they answer
@@ -121,21 +145,26 @@ word("reaction", policy, "on", "kill", "A hook's answer: ends the sandbox.")
 word("reaction", policy, "on", "notify", "A hook's answer: tells the named receiver.")
 
 -- Groups of names, each a table read from the policies directory when first used
-word("module", both, "network", "ecosystem", "Groups of package registries: ecosystem.npm, ecosystem.pypi and others.")
+word("module", both, "network", "ecosystem",
+  "Groups of package registries: ecosystem.npm, ecosystem.pypi and others.")
 word("module", both, "network", "forge", "Groups of code hosts: forge.github, forge.gitlab.")
 word("module", both, "network", "docs", "Groups of documentation sites: docs.python, docs.web and others.")
 
 -- Pipelines
 key("pipeline", "about", "text", "Says in a sentence what the pipeline does.")
-key("pipeline", "policy", "text", "The policy that every step runs under: a shipped name or a path.", { default = "base" })
+key("pipeline", "policy", "text", "The policy that every step runs under: a shipped name or a path.",
+  { default = "base" })
 key("pipeline", "needs", "needs", "The parameters, by name; each becomes an option of `moonbox run`.")
-key("pipeline", "gives", "gives", "What is brought back at the end: patches and files, by their paths inside.")
+key("pipeline", "gives", "gives",
+  "What is brought back at the end: patches and files, by their paths inside.")
 word("type", pipeline, "needs", "text", "A parameter that is any text.")
 word("type", pipeline, "needs", "number", "A parameter that is a number.")
 word("type", pipeline, "needs", "choice", "A parameter that is one of the listed words.")
-word("type", pipeline, "needs", "repository", "A parameter that is a git repository: a local path, shown read-only, or an address.")
+word("type", pipeline, "needs", "repository",
+  "A parameter that is a git repository: a local path, shown read-only, or an address.")
 word("type", pipeline, "needs", "folder", "A parameter that is a directory of the host, shown read-only.")
-word("type", pipeline, "needs", "command", "A parameter that is a command line, split at spaces into arguments without a shell.")
+word("type", pipeline, "needs", "command",
+  "A parameter that is a command line, split at spaces into arguments without a shell.")
 for _, place in ipairs { "text", "number", "choice", "repository", "folder", "command" } do
   key(place, "about", "text", "Says in a sentence what the parameter is for.")
   key(place, "default", place == "number" and "number" or "text", "The value when the option is not given.")
@@ -144,16 +173,21 @@ key("number", "min", "number", "The smallest value that is accepted.")
 key("number", "max", "number", "The largest value that is accepted.")
 key("repository", "at", "path", "Where a local repository is shown inside; /source/NAME when left out.")
 key("folder", "at", "path", "Where the directory is shown inside; /source/NAME when left out.")
-word("row", pipeline, "gives", "patch", "Brings back the changes of a git work tree as a patch that `git apply` takes.")
+word("row", pipeline, "gives", "patch",
+  "Brings back the changes of a git work tree as a patch that `git apply` takes.")
 key("patch", "since", "text", "The step after which changes count; the first step when left out.")
-key("step", "run", "run", "The command as a list of arguments; `$name` stands for a parameter, `$$` for a dollar sign.")
-key("step", "do", "function", "A Lua function (box, given) that runs commands with box:exec, in place of `run`.")
+key("step", "run", "run",
+  "The command as a list of arguments; `$name` stands for a parameter, `$$` for a dollar sign.")
+key("step", "do", "function",
+  "A Lua function (box, given) that runs commands with box:exec, in place of `run`.")
 key("step", "env", "env", "Environment variables added to the policy's; `$name` stands for a parameter.")
 key("step", "cwd", "path", "The directory where the command starts.", { default = "/workspace" })
 key("step", "network", "step network", [[Narrows the network of the step: "none" or { only { names } }.]])
-key("step", "time", "time", "How long the step may run, at most the policy's time.", { min = 1, max = 366 * 86400 })
+key("step", "time", "time", "How long the step may run, at most the policy's time.",
+  { min = 1, max = 366 * 86400 })
 key("step", "retry", "count", "How often a failed step is tried again.", { min = 0, max = 100, default = 0 })
-key("step", "secrets", "names", "Names of the caller's environment variables that the step is given and records never show.")
+key("step", "secrets", "names",
+  "Names of the caller's environment variables that the step is given and records never show.")
 key("step", "allow_failure", "flag", "Goes on to the next step even when this one fails.")
 key("step", "limits", "step limits", "Limits of the step; each at most what the policy gives.")
 for _, row in ipairs {
@@ -179,7 +213,8 @@ end
 
 -- What remains of Lua's own library
 for name, says in pairs {
-  pairs = "Goes through a table.", ipairs = "Goes through a list.", next = "The entry after a given one of a table.",
+  pairs = "Goes through a table.", ipairs = "Goes through a list.",
+  next = "The entry after a given one of a table.",
   type = "The type of a value.", tonumber = "The number that a text spells.",
   tostring = "The text of a value; tables and functions are only named.", select = "Picks from arguments.",
   unpack = "The items of a list.", error = "Ends the evaluation with a sentence.",
@@ -223,8 +258,8 @@ function M.callable(name, kind)
   end
 end
 
---- The sorted words that files of `kind` (policy, group or pipeline; nil: any) may call or name: what luacheck is
--- given as globals, and what did-you-mean chooses from.
+--- The sorted words that files of `kind` (policy, group or pipeline; nil: any) may call or name: what
+-- luacheck is given as globals, and what did-you-mean chooses from.
 function M.luacheck_globals(kind)
   local seen, out = {}, {}
   for _, entry in ipairs(entries) do
@@ -240,6 +275,8 @@ function M.luacheck_globals(kind)
 end
 
 --- A default from the table: `default("limits", "memory")`.
-function M.default(place, name) return by_place[place] and by_place[place][name] and by_place[place][name].default end
+function M.default(place, name)
+  return by_place[place] and by_place[place][name] and by_place[place][name].default
+end
 
 return M

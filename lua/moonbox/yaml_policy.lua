@@ -11,9 +11,9 @@
 --     - allow: { names: [docs.python.org], ports: [443] }
 --   limits: { cpus: 4, memory: 16 GB, time: 4 hours }
 --
--- `files` and `network` are a mapping, read in the order of the text, or a list of mappings with one word each, for
--- words that come more than once. A row with keys of its own names its list `paths`, `names` or `ports`. Units are
--- written behind the number. Hooks are functions and need Lua.
+-- `files` and `network` are a mapping, read in the order of the text, or a list of mappings with one word
+-- each, for words that come more than once. A row with keys of its own names its list `paths`, `names` or
+-- `ports`. Units are written behind the number. Hooks are functions and need Lua.
 local loader = require "moonbox.loader"
 local suggest = require "moonbox.suggest"
 local vocabulary = require "moonbox.vocabulary"
@@ -50,7 +50,8 @@ local function key_of(ctx, pair, seen)
     return nil
   end
   if seen[key.text] then
-    ctx.session:report(ctx.file, key.line, ("`%s` stands here twice, first on line %d"):format(loader.plain(key.text),
+    ctx.session:report(ctx.file, key.line, ("`%s` stands here twice, first on line %d")
+      :format(loader.plain(key.text),
       seen[key.text]))
     return nil
   end
@@ -117,14 +118,18 @@ end
 
 local function row_entry(section, word)
   for _, entry in ipairs(vocabulary.find(word) or {}) do
-    if entry.kind == "row" and entry.place == section and vocabulary.callable(word, "policy") then return entry end
+    if entry.kind == "row" and entry.place == section and vocabulary.callable(word, "policy") then
+      return entry
+    end
   end
 end
 
 local function known_words(section)
   local out = {}
   for _, entry in ipairs(vocabulary.entries()) do
-    if entry.place == section and (entry.kind == "row" or entry.kind == "key") then out[#out + 1] = entry.word end
+    if entry.place == section and (entry.kind == "row" or entry.kind == "key") then
+      out[#out + 1] = entry.word
+    end
   end
   return out
 end
@@ -139,7 +144,8 @@ local function add_pair(ctx, section, pair, seen, out, lines)
     local value, below = value_of(ctx, pair.value)
     out[word], lines.keys[word] = value, { line = pair.key.line, node = below }
   elseif word then
-    ctx.session:report(ctx.file, pair.key.line, ("unknown word `%s` in `%s`%s"):format(loader.plain(word), section,
+    ctx.session:report(ctx.file, pair.key.line, ("unknown word `%s` in `%s`%s")
+      :format(loader.plain(word), section,
       suggest.tail(word, known_words(section))))
   end
 end
@@ -153,7 +159,8 @@ local function section_of(ctx, section, node)
     elseif child.kind == "mapping" and #child == 1 then
       add_pair(ctx, section, child[1], {}, out, lines)
     else
-      ctx.session:report(ctx.file, child.line, ("an item of `%s` is one word and its value, such as %s"):format(section,
+      ctx.session:report(ctx.file, child.line, ("an item of `%s` is one word and its value, such as %s")
+        :format(section,
         section == "files" and "- read_only: [/usr]" or "- allow: [github.com]"))
     end
   end
@@ -167,7 +174,8 @@ local function policy_row(ctx, root)
     if key == "policy" then
       name = pair.value.kind == "scalar" and pair.value.text
     elseif key == "on" then
-      ctx.session:report(ctx.file, pair.key.line, "`on` holds functions; a policy with hooks is written in Lua")
+      ctx.session:report(ctx.file, pair.key.line,
+        "`on` holds functions; a policy with hooks is written in Lua")
     elseif key then
       local value, below
       if list_key[key] then
@@ -187,8 +195,8 @@ local function policy_row(ctx, root)
   return ctx.session.rows[ctx.session:make(ctx.file, root.line, vocabulary.find("policy")[1], name, args)]
 end
 
---- The row of the policy in the YAML file at `path` (or `text`), as Session:load gives it for Lua; nil after having
--- reported why.
+--- The row of the policy in the YAML file at `path` (or `text`), as Session:load gives it for Lua; nil after
+-- having reported why.
 function M.load(session, path, label, text)
   local file = session:new_file(path, label, "policy")
   local message

@@ -1,5 +1,6 @@
---- What specs of the policy language need: the real core where it is built, and without it a core that evaluates in
--- this process (no budget, no YAML), so that the language can be worked on before anything is compiled.
+--- What specs of the policy language need: the real core where it is built, and without it a core that
+-- evaluates in this process (no budget, no YAML), so that the language can be worked on before anything is
+-- compiled.
 local M = {}
 
 local function lines_of(command)
@@ -41,7 +42,8 @@ M.real = ok
 M.core = core
 
 --- Facts of a host with merged directories, the same on every machine.
-M.host = { root = false, links = { bin = "usr/bin", sbin = "usr/sbin", lib = "usr/lib", lib64 = "usr/lib64" } }
+M.host = { root = false, links = { bin = "usr/bin", sbin = "usr/sbin", lib = "usr/lib",
+  lib64 = "usr/lib64" } }
 
 local made = {}
 

@@ -4,7 +4,8 @@ describe("JSON", function()
   it("is the same bytes for the same data", function()
     assert.equal('{"a":[1,2.5,"x"],"b":{"c":true},"d":null}',
       json.encode { d = json.null, b = { c = true }, a = { 1, 2.5, "x" } })
-    assert.equal('{\n  "a": [\n    1\n  ],\n  "b": []\n}', json.encode({ b = json.array {}, a = { 1 } }, { pretty = true }))
+    assert.equal('{\n  "a": [\n    1\n  ],\n  "b": []\n}',
+      json.encode({ b = json.array {}, a = { 1 } }, { pretty = true }))
   end)
 
   it("tells empty arrays from empty objects by their mark", function()
@@ -29,7 +30,8 @@ describe("JSON", function()
     cycle.self = cycle
     for _, case in ipairs {
       { 0 / 0, "finite" }, { math.huge, "finite" }, { print, "function" }, { cycle, "itself" },
-      { { 1, nil, 3 }, "holes" }, { { 1, a = 2 }, "positions and names" }, { { [true] = 1 }, "not a boolean" },
+      { { 1, nil, 3 }, "holes" }, { { 1, a = 2 }, "positions and names" },
+      { { [true] = 1 }, "not a boolean" },
     } do
       local ok, message = pcall(json.encode, case[1])
       assert.is_false(ok)
@@ -41,7 +43,8 @@ describe("JSON", function()
   end)
 
   it("decodes what it encodes", function()
-    local data = { a = { 1, 2, { b = "ü\n" } }, empty = json.array {}, none = json.object {}, t = true, n = -1.5e-7 }
+    local data = { a = { 1, 2, { b = "ü\n" } }, empty = json.array {}, none = json.object {}, t = true,
+      n = -1.5e-7 }
     assert.same(data, json.decode(json.encode(data)))
   end)
 
@@ -53,8 +56,10 @@ describe("JSON", function()
   end)
 
   it("refuses what is not JSON", function()
-    for _, text in ipairs { "", " ", "[1,]", "[1 2]", "{a:1}", "{'a':1}", '{"a":1,}', '{"a":1,"a":2}', "01", "1.", ".5",
-      "+1", "1e", "NaN", "Infinity", "1e999", '"\t"', '"\\x"', '"\\ud800"', '"\\udc00"', '"\\ud800\\u0041"', '"a',
+    for _, text in ipairs { "", " ", "[1,]", "[1 2]", "{a:1}", "{'a':1}", '{"a":1,}', '{"a":1,"a":2}', "01",
+      "1.", ".5",
+      "+1", "1e", "NaN", "Infinity", "1e999", '"\t"', '"\\x"', '"\\ud800"', '"\\udc00"', '"\\ud800\\u0041"',
+      '"a',
       "nul", "true false", "[1]x", ("["):rep(100) .. ("]"):rep(100), "\239\187\191{}" } do
       local value, why = json.decode(text)
       assert.is_nil(value, text)

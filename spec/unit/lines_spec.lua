@@ -65,7 +65,8 @@ describe("the field `do`", function()
     assert.equal('return { ["do"] = function() end }', lines.respell("return { do = function() end }"))
     assert.equal('{ run = 1,\n["do"]\n= f }', lines.respell("{ run = 1,\ndo\n= f }"))
     assert.equal('{ a; ["do"]=f }', lines.respell("{ a; do=f }"))
-    for _, text in ipairs { "while x do y = 1 end", "do x = 1 end", '"{ do = 1"', "-- { do = 1", "[[ {do = 1 ]]",
+    for _, text in ipairs { "while x do y = 1 end", "do x = 1 end", '"{ do = 1"', "-- { do = 1",
+      "[[ {do = 1 ]]",
       "for i = 1, 2 do t = {} end" } do
       assert.equal(text, lines.respell(text))
     end

@@ -2,7 +2,8 @@ local names = require "moonbox.names"
 
 local function form(text)
   local p, why = names.parse(text)
-  return p and ("%s %s%s%s"):format(p.form, p.name, p.port and ":" .. p.port or "", p.internal and " internal" or "") or
+  return p and ("%s %s%s%s"):format(p.form, p.name, p.port and ":" .. p.port or "", p.internal
+    and " internal" or "") or
     "no: " .. why
 end
 
@@ -11,7 +12,8 @@ describe("a network name", function()
     for text, want in pairs {
       ["github.com"] = "exact github.com", ["GitHub.COM."] = "exact github.com",
       ["*.GitHub.com"] = "wildcard *.github.com", ["github.com:22"] = "exact github.com:22",
-      ["*.github.com:443"] = "wildcard *.github.com:443", ["xn--bcher-kva.example"] = "exact xn--bcher-kva.example",
+      ["*.github.com:443"] = "wildcard *.github.com:443",
+      ["xn--bcher-kva.example"] = "exact xn--bcher-kva.example",
       ["_dmarc.example.org"] = "exact _dmarc.example.org", ["*.onion"] = "wildcard *.onion",
       ["localhost"] = "exact localhost", ["internal"] = "group internal",
       ["192.0.2.7"] = "address 192.0.2.7", ["192.0.2.0/24"] = "cidr 192.0.2.0/24",
@@ -25,14 +27,20 @@ describe("a network name", function()
 
   it("is refused when it is too wide, ambiguous or no name", function()
     for _, text in ipairs {
-      "", "*", "**", "*.*", ".", "..", "*.com", "*.co.uk", "*.github.io", "*.amazonaws.com", "a.*.b", "a*.b.com", "*a.com",
+      "", "*", "**", "*.*", ".", "..", "*.com", "*.co.uk", "*.github.io", "*.amazonaws.com", "a.*.b",
+      "a*.b.com", "*a.com",
       "**.github.com", "*.*.com",
-      "a..b", ".github.com", "github.com..", "-a.com", "a-.com", "a b.com", "a\0.com", "a\n.com", "a\t.com", "a\127b.com",
-      "a%2eb.com", "fe80::1%eth0", "b\195\188cher.de", "ex\227\128\130ample.com", "user@host.com", "a#b.com", "a\\b.com",
-      "http://github.com", "github.com/path", "github.com:", "github.com:0", "github.com:65536", "github.com:443 ",
+      "a..b", ".github.com", "github.com..", "-a.com", "a-.com", "a b.com", "a\0.com", "a\n.com", "a\t.com",
+      "a\127b.com",
+      "a%2eb.com", "fe80::1%eth0", "b\195\188cher.de", "ex\227\128\130ample.com", "user@host.com", "a#b.com",
+      "a\\b.com",
+      "http://github.com", "github.com/path", "github.com:", "github.com:0", "github.com:65536",
+      "github.com:443 ",
       "github.com:+1", "github.com:0443", "github.com:4a", "a.com:1:2",
-      "127.1", "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4.",
-      "10.0.0.1/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/a", "::1/129", ":::", "1::2::3", "12345::", "[::1", "[1.2.3.4]",
+      "127.1", "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1", "1.2.3", "1.2.3.4.5", "256.1.1.1",
+      "01.2.3.4", "1.2.3.4.",
+      "10.0.0.1/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/a", "::1/129", ":::", "1::2::3", "12345::", "[::1",
+      "[1.2.3.4]",
       "[::1]443", "x.123", ("a"):rep(64) .. ".com", ("a."):rep(127) .. "com", ("a"):rep(5000),
     } do
       assert.truthy(form(text):match("^no: "), text .. " is taken as " .. form(text))
@@ -48,7 +56,8 @@ describe("a network name", function()
   end)
 
   it("is canonical when it is parsed again", function()
-    for _, text in ipairs { "GitHub.com.", "*.X.org", "2001:DB8:0::1", "::ffff:192.0.2.1", "192.0.2.0/25", "1::", "::2:3" } do
+    for _, text in ipairs { "GitHub.com.", "*.X.org", "2001:DB8:0::1", "::ffff:192.0.2.1", "192.0.2.0/25",
+      "1::", "::2:3" } do
       local once = assert(names.parse(text))
       local twice = assert(names.parse(once.name))
       assert.equal(once.name, twice.name)
@@ -67,17 +76,21 @@ end)
 
 describe("an internal address", function()
   it("is known in every form", function()
-    for _, text in ipairs { "127.0.0.1", "127.255.255.255", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
-      "169.254.169.254", "100.64.0.1", "100.127.255.255", "0.0.0.0", "0.1.2.3", "192.0.0.1", "198.18.0.1", "224.0.0.1",
+    for _, text in ipairs { "127.0.0.1", "127.255.255.255", "10.0.0.1", "172.16.0.1", "172.31.255.255",
+      "192.168.1.1",
+      "169.254.169.254", "100.64.0.1", "100.127.255.255", "0.0.0.0", "0.1.2.3", "192.0.0.1", "198.18.0.1",
+      "224.0.0.1",
       "240.0.0.1", "255.255.255.255", "::", "::1", "::127.0.0.1", "::ffff:10.0.0.1", "::ffff:a9fe:a9fe",
-      "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:a00:1::", "2001:0:1::", "fec0::1", "fe80::1", "febf::1", "fd00:ec2::254",
+      "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:a00:1::", "2001:0:1::", "fec0::1", "fe80::1", "febf::1",
+      "fd00:ec2::254",
       "fc00::1", "ff02::1", "::ffff:0:10.0.0.1", "100::1" } do
       assert.is_true(names.internal(text), text)
     end
   end)
 
   it("is not a public or documentation address", function()
-    for _, text in ipairs { "192.0.2.1", "198.51.100.1", "203.0.113.1", "8.8.8.8", "172.15.255.255", "172.32.0.1",
+    for _, text in ipairs { "192.0.2.1", "198.51.100.1", "203.0.113.1", "8.8.8.8", "172.15.255.255",
+      "172.32.0.1",
       "100.63.255.255", "100.128.0.1", "198.20.0.1", "11.0.0.1", "169.253.1.1", "2001:db8::1", "2606:4700::1",
       "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "fe00::1" } do
       assert.is_false(names.internal(text), text)
@@ -86,7 +99,8 @@ describe("an internal address", function()
   end)
 
   it("makes every block that holds one internal", function()
-    for _, text in ipairs { "0.0.0.0/0", "8.0.0.0/6", "172.0.0.0/8", "::/0", "fc00::/6", "2000::/3", "10.1.0.0/16",
+    for _, text in ipairs { "0.0.0.0/0", "8.0.0.0/6", "172.0.0.0/8", "::/0", "fc00::/6", "2000::/3",
+      "10.1.0.0/16",
       "::ffff:10.0.0.0/104", "2002:a00::/24", "64:ff9b::/96", "192.168.0.0/15" } do
       assert.is_true(names.parse(text).internal, text)
     end
@@ -97,14 +111,17 @@ describe("an internal address", function()
 end)
 
 describe("covering", function()
-  local function covers(wide, narrow) return names.covers(assert(names.parse(wide)), assert(names.parse(narrow))) end
+  local function covers(wide, narrow)
+    return names.covers(assert(names.parse(wide)), assert(names.parse(narrow)))
+  end
 
   it("matches subdomains only, at label boundaries", function()
     assert.is_true(covers("*.github.com", "a.github.com"))
     assert.is_true(covers("*.github.com", "a.b.github.com"))
     assert.is_true(covers("*.github.com", "*.b.github.com"))
     assert.is_true(covers("*.github.com", "*.github.com"))
-    for _, name in ipairs { "github.com", "evilgithub.com", "github.com.evil.com", "*.github.com.evil.com" } do
+    for _, name in ipairs { "github.com", "evilgithub.com", "github.com.evil.com",
+      "*.github.com.evil.com" } do
       assert.is_false(covers("*.github.com", name), name)
     end
     assert.is_false(covers("a.github.com", "*.github.com"))

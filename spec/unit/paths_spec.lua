@@ -4,15 +4,19 @@ local function env(values) return function(name) return values[name] end end
 
 describe("a path in a policy", function()
   it("is absolute and normal", function()
-    for _, path in ipairs { "/", "/usr", "/a b/c", "/.hidden", "/a..b", "/..." } do assert.is_nil(paths.wrong(path), path) end
-    for _, path in ipairs { "", "usr", "~/x", "/a/", "//a", "/a//b", "/.", "/a/.", "/..", "/a/../b", "/a\0b", "/a\nb",
+    for _, path in ipairs { "/", "/usr", "/a b/c", "/.hidden", "/a..b", "/..." } do
+      assert.is_nil(paths.wrong(path), path)
+    end
+    for _, path in ipairs { "", "usr", "~/x", "/a/", "//a", "/a//b", "/.", "/a/.", "/..", "/a/../b", "/a\0b",
+      "/a\nb",
       "$HOME/x", "/" .. ("a"):rep(256), ("/a"):rep(2001), 4, {} } do
       assert.is_string(paths.wrong(path), tostring(path))
     end
   end)
 
   it("is no place that moonbox or the kernel owns", function()
-    for _, path in ipairs { "/", "/proc", "/proc/sys", "/sys", "/dev", "/dev/null", "/run/moonbox", "/run/moonbox/x" } do
+    for _, path in ipairs { "/", "/proc", "/proc/sys", "/sys", "/dev", "/dev/null", "/run/moonbox",
+      "/run/moonbox/x" } do
       assert.is_string(paths.target("bind", path), path)
     end
     assert.is_nil(paths.target("scratch", "/dev/shm"))
@@ -33,8 +37,10 @@ describe("a path in a policy", function()
 
   it("shows nothing of the host that controls the host", function()
     local none = env {}
-    for _, path in ipairs { "/", "/proc", "/proc/1", "/sys/fs", "/dev", "/dev/sda", "/run", "/run/docker.sock",
-      "/var/run/docker.sock", "/srv/docker.sock", "/run/user/1000", "/var/lib/docker/volumes", "/var/lib/moonbox",
+    for _, path in ipairs { "/", "/proc", "/proc/1", "/sys/fs", "/dev", "/dev/sda", "/run",
+      "/run/docker.sock",
+      "/var/run/docker.sock", "/srv/docker.sock", "/run/user/1000", "/var/lib/docker/volumes",
+      "/var/lib/moonbox",
       "/var/lib/moonbox/tasks", "/var/lib", "/var", "/run/dbus/system_bus_socket" } do
       assert.is_string(paths.source(path, none), path)
     end
@@ -45,7 +51,8 @@ describe("a path in a policy", function()
 
   it("keeps the state directory out, wherever it is", function()
     local mine = env { HOME = "/home/me", XDG_STATE_HOME = "/data/state", MOONBOX_STATE = "/srv/box/" }
-    for _, path in ipairs { "/home/me/.local/state/moonbox", "/home/me", "/home", "/data/state/moonbox/x", "/data", "/srv",
+    for _, path in ipairs { "/home/me/.local/state/moonbox", "/home/me", "/home", "/data/state/moonbox/x",
+      "/data", "/srv",
       "/srv/box", "/srv/box/tasks" } do
       assert.is_string(paths.source(path, mine), path)
     end

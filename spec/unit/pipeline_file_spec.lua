@@ -11,11 +11,13 @@ return pipeline "codex-task" {
   about  = "Clone, work, bring back.",
   policy = "codex",
   needs  = { repo = repository {}, ref = text { default = "HEAD", about = "What to check out." },
-             depth = number { default = 1, min = 1, max = 9 }, mode = choice { "fast", "slow", default = "fast" },
+             depth = number { default = 1, min = 1, max = 9 },
+             mode = choice { "fast", "slow", default = "fast" },
              agent = command { default = "codex exec" }, data = folder { at = "/data" } },
   step "clone" { run = { "git", "clone", "--depth=$depth", "$repo", "/workspace" },
                  network = { only { "github.com", ports = { 443 } } }, time = 5 * minutes, retry = 2 },
-  step "agent" { run = { "$agent", "$$5" }, secrets = { "API_KEY" }, env = { REF = "x-$ref" }, cwd = "/home/agent",
+  step "agent" { run = { "$agent", "$$5" }, secrets = { "API_KEY" }, env = { REF = "x-$ref" },
+  cwd = "/home/agent",
                  network = "none", limits = { memory = 1 * GB, processes = 5 } },
   step "verify" { do = function (box, given) return box, given end, allow_failure = true },
   gives = { patch "/workspace", "/home/agent/notes.md", patch { "/home/agent/x", since = "agent" } },
@@ -24,7 +26,8 @@ return pipeline "codex-task" {
     assert.equal("codex", data.policy)
     local kinds = {}
     for i, need in ipairs(data.needs) do kinds[i] = need.name .. "=" .. need.kind end
-    assert.same({ "repo=repository", "ref=text", "depth=number", "mode=choice", "agent=command", "data=folder" }, kinds)
+    assert.same({ "repo=repository", "ref=text", "depth=number", "mode=choice", "agent=command",
+      "data=folder" }, kinds)
     assert.equal("/source/repo", data.needs[1].at)
     assert.equal("HEAD", data.needs[2].default)
     assert.equal("What to check out.", data.needs[2].about)
@@ -33,7 +36,7 @@ return pipeline "codex-task" {
     assert.equal("/data", data.needs[6].at)
     local clone, agent, verify = unpack(data.steps)
     assert.equal("--depth=$depth", clone.run[3])
-    assert.same({ 300, 2, 7 }, { clone.time, clone.retry, clone.line })
+    assert.same({ 300, 2, 8 }, { clone.time, clone.retry, clone.line })
     assert.equal("github.com", clone.network[1].names[1].name)
     assert.same({ 443 }, { unpack(clone.network[1].ports) })
     assert.equal("none", agent.network)
@@ -51,7 +54,8 @@ return pipeline "codex-task" {
   end)
 
   it("runs under base when it names no policy", function()
-    assert.equal("base", assert(language.pipeline('return pipeline "x" { step "a" { run = { "true" } } }')).policy)
+    assert.equal("base",
+      assert(language.pipeline('return pipeline "x" { step "a" { run = { "true" } } }')).policy)
   end)
 
   it("can be judged under another policy", function()
@@ -66,7 +70,8 @@ return pipeline "codex-task" {
   it("finds a policy beside itself by a path", function()
     local own = language.file('return policy "own" { network = { allow { "*.example.org" } } }')
     local data = assert(language.pipeline(('return pipeline "x" { policy = "./%s",\n'
-      .. 'step "a" { run = { "true" }, network = { only { "a.example.org" } } } }'):format(own:match("[^/]+$"))))
+      .. 'step "a" { run = { "true" }, network = { only { "a.example.org" } } } }')
+        :format(own:match("[^/]+$"))))
     assert.truthy(data.policy:match("^/tmp/%./[^/]+$"))
     assert.is_table(require("moonbox.policy").load(data.policy))
   end)
@@ -95,15 +100,18 @@ return pipeline "x" {
   end)
 
   local wrong = {
-    ['needs = { policy = text {} }, step "a" { run = { "x" } }'] = "`policy` is an option of moonbox run itself",
+    ['needs = { policy = text {} }, step "a" { run = { "x" } }'] =
+      "`policy` is an option of moonbox run itself",
     ['needs = { ["a-b"] = text {} }, step "a" { run = { "x" } }'] = '"a-b" is no name of a parameter',
     ['needs = { a = "x" }, step "a" { run = { "x" } }'] = "the parameter `a` takes a type such as text {}",
     ['needs = { text {} }, step "a" { run = { "x" } }'] = "a parameter needs a name",
-    ['needs = { n = number { default = 9, max = 3 } }, step "a" { run = { "x" } }'] = "outside of `min` and `max`",
+    ['needs = { n = number { default = 9, max = 3 } }, step "a" { run = { "x" } }'] =
+      "outside of `min` and `max`",
     ['needs = { n = number { default = 0/0 } }, step "a" { run = { "x" } }'] = "finite",
     ['needs = { c = choice {} }, step "a" { run = { "x" } }'] = "lists no words",
     ['needs = { c = command { default = " " } }, step "a" { run = { "x" } }'] = "empty command",
-    ['needs = { a = folder { at = "/x" }, b = folder { at = "/x" } }, step "a" { run = { "x" } }'] = "is shown already",
+    ['needs = { a = folder { at = "/x" }, b = folder { at = "/x" } }, step "a" { run = { "x" } }'] =
+      "is shown already",
     ['needs = { a = folder { at = "/proc/x" } }, step "a" { run = { "x" } }'] = "is in /proc",
     ['step "a" { run = {} }'] = "`run` is empty", ['step "a" { run = { "" } }'] = "names no program",
     ['step "a" { run = { "x", 4 } }'] = "list of arguments, not the number 4",
@@ -114,16 +122,19 @@ return pipeline "x" {
     ['step "a" { run = { "x" }, network = { "github.com" } }'] = "a step only narrows",
     ['step "a" { run = { "x" }, network = { only { "10.0.0.1" } } }'] = "is internal",
     ['step "a" { run = { "x" }, limits = { hold = "any" } }'] = "`hold` is the policy's",
-    ['step "a" { run = { "x" }, limits = { memory = 1 * TB } }'] = "asks for memory = 1 TB, more than the 512 MB of policies/base",
-    ['step "a" { run = { "x" }, retry = 1.5 }'] = "whole number", ['step "a" { run = { "x" }, cwd = "x" }'] = "not absolute",
+    ['step "a" { run = { "x" }, limits = { memory = 1 * TB } }'] =
+      "asks for memory = 1 TB, more than the 512 MB of policies/base",
+    ['step "a" { run = { "x" }, retry = 1.5 }'] = "whole number",
+    ['step "a" { run = { "x" }, cwd = "x" }'] = "not absolute",
     ['step "a" { run = { "x" }, secrets = { "A B" } }'] = "no name of an environment variable",
     ['step "a" { run = { "x" } }, step "a" { run = { "x" } }'] = "already, on line 1",
-    ['step { run = { "x" } }'] = "is given a name first", ['gives = { patch "x" }, step "a" { run = { "x" } }'] = "not absolute",
+    ['step { run = { "x" } }'] = "is given a name first",
+    ['gives = { patch "x" }, step "a" { run = { "x" } }'] = "not absolute",
     ['gives = { patch {} }, step "a" { run = { "x" } }'] = "takes one path",
     ['gives = { "/" }, step "a" { run = { "x" } }'] = "is no file",
     ['gives = 4, step "a" { run = { "x" } }'] = "takes patches and paths",
     ['policy = "codx", step "a" { run = { "x" } }'] = "did you mean `codex`?",
-    ['policy = "codex", step "a" { run = { "x" }, network = { only { "*.github.com" , "*.example.org" } } }'] =
+    ['policy = "codex", step "a" { run = { "x" }, network = { only { "*.example.org" } } }'] =
       'wants to reach "*.example.org"',
   }
   for body, sentence in pairs(wrong) do

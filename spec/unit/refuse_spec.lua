@@ -14,7 +14,8 @@ local function expected(path)
   local handle = assert(io.open(path, "rb"))
   local line = handle:read("*l")
   handle:close()
-  return assert(line:match("^%-%- expect: (.+)$") or line:match("^# expect: (.+)$"), path .. " expects nothing")
+  return assert(line:match("^%-%- expect: (.+)$") or line:match("^# expect: (.+)$"), path
+    .. " expects nothing")
 end
 
 local function built()

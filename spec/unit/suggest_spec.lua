@@ -11,7 +11,9 @@ describe("did-you-mean", function()
   end)
 
   it("stays silent when nothing is near", function()
-    for _, word in ipairs { "os", "x", "network", ("a"):rep(1000) } do assert.is_nil(suggest.nearest(word, known)) end
+    for _, word in ipairs { "os", "x", "network", ("a"):rep(1000) } do
+      assert.is_nil(suggest.nearest(word, known))
+    end
     assert.equal("", suggest.tail("os", known))
   end)
 

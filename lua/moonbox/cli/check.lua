@@ -5,8 +5,8 @@ local M = {
   options = { { "--json", "prints one JSON array of { file, line, text }" } },
 }
 
---- The container word that a file returns, by its text: pipelines and policies are both Lua. Comments and strings
--- before it do not count. A file that returns neither is judged as a policy.
+--- The container word that a file returns, by its text: pipelines and policies are both Lua. Comments and
+-- strings before it do not count. A file that returns neither is judged as a policy.
 function M.kind(path)
   if not path:match("%.lua$") then return "policy" end
   local text = require("moonbox.loader").read(path)

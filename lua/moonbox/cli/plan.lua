@@ -22,7 +22,8 @@ function M.run(args)
 end
 
 -- Lists of a plan that may be empty are lists all the same.
-local lists = { hooks = true, mounts = true, rules = true, rlimits = true, capabilities = true, env = true, names = true }
+local lists = { hooks = true, mounts = true, rules = true, rlimits = true, capabilities = true, env = true,
+  names = true }
 
 local function marked(value, name)
   if type(value) ~= "table" then return value end

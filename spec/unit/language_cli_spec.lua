@@ -1,0 +1,149 @@
+-- check, explain, plan and help as a person meets them: output, streams and exit codes of the built program.
+local language = require "spec.support.language"
+local json = require "moonbox.json"
+
+local function built()
+  local handle = io.open("build/moonbox", "rb")
+  if handle then handle:close() end
+  return handle ~= nil
+end
+
+-- Runs moonbox; returns its exit code, standard output and standard error.
+local function moonbox(arguments)
+  local errors = os.tmpname()
+  local pipe = io.popen("build/moonbox " .. arguments .. " 2>" .. errors .. '; echo "code $?"')
+  local out = pipe:read("*a")
+  pipe:close()
+  local handle = io.open(errors)
+  local err = handle:read("*a")
+  handle:close()
+  os.remove(errors)
+  local text, code = out:match("^(.*)code (%d+)\n$")
+  return tonumber(code), text, err
+end
+
+describe("the program", function()
+  if not built() then
+    return it("needs build/moonbox", function() pending("build/moonbox is not built") end)
+  end
+  after_each(language.clean)
+
+  it("checks files: silent and 0 when all is right", function()
+    local code, out, err = moonbox("check policies/*.lua policies/*/*.lua codex")
+    assert.same({ 0, "", "" }, { code, out, err })
+  end)
+
+  it("checks files: every mistake of every file on standard error, and 65", function()
+    local one = language.file('return policy "x" {\n limits = { cpu = 1 } }')
+    local two = language.file('return pipeline "x" {\n step "a" {} }')
+    local code, out, err = moonbox("check " .. one .. " policies/base.lua " .. two)
+    assert.equal(65, code)
+    assert.equal("", out)
+    assert.equal(one .. ":2: unknown key `cpu` in `limits`; did you mean `cpus`?\n"
+      .. two .. ':2: step "a" does nothing; give it `run` or `do`\n', err)
+    local again, text = moonbox("check --json " .. one)
+    assert.equal(65, again)
+    assert.same({ { file = one, line = 2, text = "unknown key `cpu` in `limits`; did you mean `cpus`?" } },
+      json.decode(text))
+  end)
+
+  it("says how it is used, with 64", function()
+    for _, arguments in ipairs { "check", "explain", "plan", "plan a b", "help nosuchword", "help a b",
+      "check --what x",
+      "explain --what codex" } do
+      local code, out, err = moonbox(arguments)
+      assert.equal(64, code, arguments)
+      assert.equal("", out, arguments)
+      assert.truthy(err:match("^moonbox: [^\n]+\n$"), arguments .. ": " .. err)
+    end
+  end)
+
+  it("has no policy of an unknown name, with 65", function()
+    local code, out, err = moonbox("plan codx")
+    assert.same({ 65, "", "moonbox: there is no policy `codx`; did you mean `codex`?\n" }, { code, out, err })
+    assert.equal(65, (moonbox("explain /nonexistent.lua")))
+  end)
+
+  it("prints a plan that is the plan", function()
+    local code, out = moonbox("plan codex --json")
+    assert.equal(0, code)
+    local plan = assert(json.decode(out))
+    assert.equal("codex", plan.policy)
+    assert.equal(16 * 2 ^ 30, plan.limits.memory)
+    assert.equal(out, (select(2, moonbox("plan codex"))))
+    local from = 0
+    for _, mount in ipairs(plan.mounts) do
+      if mount.from then
+        from = from + 1
+        assert.truthy(mount.from:match("^policies/%a+%.lua:%d+$"))
+      end
+    end
+    assert.is_true(from > 10)
+  end)
+
+  it("explains each row with the line that decided it", function()
+    local code, out = moonbox("explain codex")
+    assert.equal(0, code)
+    local function line_of(path, text)
+      local n = 0
+      for line in io.lines(path) do
+        n = n + 1
+        if line:find(text, 1, true) then return path .. ":" .. n end
+      end
+    end
+    for _, row in ipairs {
+      { "memory ", line_of("policies/codex.lua", "memory = 16 * GB") },
+      { "open_files ", line_of("policies/base.lua", "open_files") },
+      { "ecosystem.npm ", line_of("policies/codex.lua", "ecosystem.npm") },
+      { "/workspace ", line_of("policies/base.lua", "/workspace") },
+      { "PATH ", line_of("policies/base.lua", "PATH = ") },
+    } do
+      local found = false
+      for line in out:gmatch("[^\n]+") do
+        if line:find(row[1], 1, true) and line:sub(-#row[2]) == row[2] then found = true end
+      end
+      assert.is_true(found, row[1] .. " should be decided at " .. row[2] .. "\n" .. out)
+    end
+    assert.truthy(out:find("not built yet", 1, true))
+  end)
+
+  it("explains how hard each limit is held, as data too", function()
+    local code, out = moonbox("explain offline --json")
+    assert.equal(0, code)
+    local data = assert(json.decode(out))
+    local held = {}
+    for _, row in ipairs(data.rows) do
+      if row.section == "limits" then held[row.row] = row.held end
+    end
+    for _, name in ipairs { "cpus", "memory", "disk", "time", "processes", "open_files" } do
+      assert.truthy(held[name]:match("^hard") or held[name]:match("^watched"), name)
+    end
+    assert.same({}, data.unbuilt)
+  end)
+
+  it("lets no control character of a policy reach the terminal", function()
+    local path = language.file('return policy "x" { about = "a\\27[2Jb", env = { A = "\\27]0;x\\7" } }')
+    local code, out = moonbox("explain " .. path)
+    assert.equal(0, code)
+    assert.is_nil(out:find("[%z\1-\9\11-\31\127]"))
+    local _, _, err = moonbox("check " .. language.file('return policy "x" { ["\\27[2J"] = 1 }'))
+    assert.is_nil(err:find("[%z\1-\9\11-\31\127]"))
+  end)
+
+  it("helps with every word", function()
+    local code, out = moonbox("help")
+    assert.equal(0, code)
+    for _, word in ipairs { "check", "explain", "plan", "allow_internal", "read_write", "minutes" } do
+      assert.truthy(out:find(word, 1, true), word)
+    end
+    for _, word in ipairs { "memory", "allow", "step", "GB", "ecosystem", "text", "do", "plan", "hold" } do
+      local ok, text, err = moonbox("help " .. word)
+      assert.equal(0, ok, word)
+      assert.equal("", err)
+      assert.truthy(text:find(word, 1, true), word)
+    end
+    local wrong, _, err = moonbox("help memmory")
+    assert.equal(64, wrong)
+    assert.truthy(err:find("did you mean `memory`?", 1, true))
+  end)
+end)
