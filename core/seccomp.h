@@ -15,10 +15,11 @@ extern const char *const seccomp_profile_names[SECCOMP_PROFILES];
 /* The profile called `name`, or -1 with `err` set (EINVAL). */
 int seccomp_find_profile(const char *name, struct err *err);
 
-/* Puts the profile's filters on the calling thread, for ever, for it and all that it starts. The caller has set
- * no_new_privs (or has CAP_SYS_ADMIN), has one thread, and does this last before execve(2): afterwards mounts,
- * namespaces and identity of the machine are out of reach. Allocates nothing, so it is safe after fork(2).
- * Errors are those of seccomp(2): EACCES without no_new_privs, EINVAL on a kernel without filters. */
+/* Puts the profile's filters on the calling thread, for ever, for it and all that it starts. The caller has
+ * set no_new_privs (or has CAP_SYS_ADMIN), has one thread, and does this last before execve(2): afterwards
+ * mounts, namespaces and identity of the machine are out of reach. Allocates nothing, so it is safe after
+ * fork(2). Errors are those of seccomp(2): EACCES without no_new_privs, EINVAL on a kernel without filters.
+ */
 int seccomp_install(enum seccomp_profile profile, struct err *err);
 
 /* ---- for tests and `moonbox doctor` ---- */
@@ -37,6 +38,7 @@ struct seccomp_program seccomp_program(enum seccomp_profile profile, size_t inde
 
 /* Row `index` of the table for this architecture: its number, its name and "allow", "conditional", "EPERM" or
  * "ENOSYS". Returns 0, or -1 past the end. */
-int seccomp_row(enum seccomp_profile profile, size_t index, int *number, const char **name, const char **answer);
+int seccomp_row(enum seccomp_profile profile, size_t index, int *number, const char **name,
+                const char **answer);
 
 #endif

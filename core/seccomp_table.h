@@ -1,19 +1,20 @@
 /* seccomp_table.h - what every system call answers: the one table that the filters are generated from.
  *
  * A row names a call, its x86-64 number and what each profile does with it.  The generator checks the numbers
- * against libseccomp and asks it for those of other architectures; where it lacks a name, the number counts (from
- * 424 on, numbers are the same everywhere).  A call without a row answers ENOSYS, as on a kernel that lacks it, so
- * that a program built for a newer kernel takes its fallback.
+ * against libseccomp and asks it for those of other architectures; where it lacks a name, the number counts
+ * (from 424 on, numbers are the same everywhere).  A call without a row answers ENOSYS, as on a kernel that
+ * lacks it, so that a program built for a newer kernel takes its fallback.
  *
  *   DO_ALLOW   runs
  *   DO_ASK     runs when its arguments pass the rules in seccomp_gen.c
- *   DO_EPERM   exists, and is refused: kernel administration, other namespaces and keyrings, and calls that served
- *              many kernel exploits and few programs (bpf, userfaultfd, perf_event_open, the key calls)
- *   DO_ENOSYS  is refused as if it didn't exist, because callers have a good fallback for just that: clone3 (glibc
- *              and Go then use clone, whose flags a filter can read), io_uring (its operations pass no filter), the
- *              new mount calls (the old ones answer EPERM), and what Linux itself never built
+ *   DO_EPERM   exists, and is refused: kernel administration, other namespaces and keyrings, and calls that
+ * served many kernel exploits and few programs (bpf, userfaultfd, perf_event_open, the key calls) DO_ENOSYS
+ * is refused as if it didn't exist, because callers have a good fallback for just that: clone3 (glibc and Go
+ * then use clone, whose flags a filter can read), io_uring (its operations pass no filter), the new mount
+ * calls (the old ones answer EPERM), and what Linux itself never built
  *
- * `strict` differs where a process looks into another of the same sandbox: debuggers need it, most tasks don't. */
+ * `strict` differs where a process looks into another of the same sandbox: debuggers need it, most tasks
+ * don't. */
 #ifndef MOONBOX_SECCOMP_TABLE_H
 #define MOONBOX_SECCOMP_TABLE_H
 
@@ -26,7 +27,8 @@ struct seccomp_row {
     enum seccomp_action strict;
 };
 
-/* From this number on a system call has the same number on every architecture (include/uapi/asm-generic/unistd.h). */
+/* From this number on a system call has the same number on every architecture
+ * (include/uapi/asm-generic/unistd.h). */
 enum { SECCOMP_FIRST_COMMON = 424 };
 
 /* clang-format off */

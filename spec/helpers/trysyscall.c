@@ -4,10 +4,10 @@
  *   trysyscall NUMBER [ARG...]      one call; prints ANSWER
  *   trysyscall int80                one call (getpid) by the 32-bit entry of x86
  *
- * ANSWER is an errno's name, "ok", "signal:NAME" or "blocked". Every call runs in a child of its own, which an alarm
- * ends; its arguments are pointers to nothing and numbers that fit nothing, so that a call which the filter lets
- * through fails in the kernel before it changes anything. Where -1 would
- * mean something, fill() has another value. */
+ * ANSWER is an errno's name, "ok", "signal:NAME" or "blocked". Every call runs in a child of its own, which
+ * an alarm ends; its arguments are pointers to nothing and numbers that fit nothing, so that a call which the
+ * filter lets through fails in the kernel before it changes anything. Where -1 would mean something, fill()
+ * has another value. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,15 +22,15 @@
 
 enum { LAST = 600, BAD = -1, NO_SUCH_PROCESS = 0x7ffffff0 };
 
-/* What the child leaves behind for its parent, in shared memory: not every call lets it use a pipe afterwards. */
+/* What the child leaves behind for its parent, in shared memory: not every call lets it use a pipe
+ * afterwards. */
 struct note {
     volatile int returned;
     volatile int error;
 };
 
 /* Arguments that can do nothing, for calls to which -1 means something. */
-static void fill(long nr, long args[6])
-{
+static void fill(long nr, long args[6]) {
     for (int i = 0; i < 6; i++)
         args[i] = BAD;
     if (nr == SYS_kill || nr == SYS_tkill || nr == SYS_tgkill || nr == SYS_rt_sigqueueinfo ||
@@ -47,8 +47,7 @@ static void fill(long nr, long args[6])
 }
 
 /* vfork(2) returns twice into one stack frame, which syscall(2) doesn't survive. */
-static long call(long nr, const long args[6])
-{
+static long call(long nr, const long args[6]) {
 #ifdef SYS_vfork
     if (nr == SYS_vfork) {
         pid_t pid = vfork();
@@ -60,8 +59,7 @@ static long call(long nr, const long args[6])
     return syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
 }
 
-static int makes_process(long nr)
-{
+static int makes_process(long nr) {
 #ifdef SYS_fork
     if (nr == SYS_fork)
         return 1;
@@ -70,9 +68,8 @@ static int makes_process(long nr)
 }
 
 /* Ends itself after the call; an alarm ends one that blocks. */
-static void child(long nr, long args[6], int sweep, struct note *note)
-{
-    struct rlimit none = { 0, 0 };
+static void child(long nr, long args[6], int sweep, struct note *note) {
+    struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     if (sweep)
         fill(nr, args);
@@ -86,8 +83,7 @@ static void child(long nr, long args[6], int sweep, struct note *note)
     _exit(0);
 }
 
-static void print_answer(const struct note *note, int status)
-{
+static void print_answer(const struct note *note, int status) {
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         printf("blocked\n");
     else if (WIFSIGNALED(status) && !note->returned)
@@ -98,8 +94,7 @@ static void print_answer(const struct note *note, int status)
         printf("ok\n");
 }
 
-static int try(long nr, long args[6], int sweep, struct note *note)
-{
+static int try(long nr, long args[6], int sweep, struct note *note) {
     memset(note, 0, sizeof *note);
     fflush(stdout);
     pid_t pid = fork();
@@ -115,8 +110,7 @@ static int try(long nr, long args[6], int sweep, struct note *note)
     return 0;
 }
 
-static int try_int80(struct note *note)
-{
+static int try_int80(struct note *note) {
     memset(note, 0, sizeof *note);
     pid_t pid = fork();
     if (pid < 0)
@@ -138,15 +132,13 @@ static int try_int80(struct note *note)
     return 0;
 }
 
-static int usage(void)
-{
+static int usage(void) {
     fprintf(stderr, "usage: trysyscall [int80 | NUMBER [ARG...]]\n");
     return 64;
 }
 
-int main(int argc, char **argv)
-{
-    long args[6] = { 0 };
+int main(int argc, char **argv) {
+    long args[6] = {0};
     struct note *note = mmap(NULL, sizeof *note, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (note == MAP_FAILED || argc > 8)
         return usage();
