@@ -17,7 +17,7 @@ end
 --- Runs a shell command of the spec's own; returns its exit code, stdout and stderr.
 function M.shell(command)
   local errors = os.tmpname()
-  local pipe = io.popen("{ " .. command .. "\n} 2>" .. errors .. '; printf "code %d\\n" $?')
+  local pipe = io.popen("( " .. command .. "\n) 2>" .. errors .. '; printf "code %d\\n" $?')
   local out = pipe:read("*a")
   pipe:close()
   local handle = io.open(errors)

@@ -1,0 +1,217 @@
+-- `moonbox run` as a person or a program meets it: real sandboxes, real records.
+local json = require "moonbox.json"
+local runs = require "spec.support.runs"
+
+describe("moonbox run", function()
+  if not runs.built() then
+    return it("needs build/moonbox", function() pending("build/moonbox is not built") end)
+  end
+
+  local folder
+
+  before_each(function() folder = runs.folder() end)
+  after_each(function() runs.remove(folder) end)
+
+  local function run(steps, arguments, env)
+    return runs.pipeline(folder, 'return pipeline "p" {\n  policy = "offline",\n' .. steps .. "\n}\n", arguments, env)
+  end
+
+  local function log(record, name)
+    return runs.read(record .. "/logs/" .. name .. ".log")
+  end
+
+  it("hands the files of one step to the next, and nothing else", function()
+    local code, out, err, record = run [[
+  step "first"  { run = { "sh", "-c", "echo w > f; echo h > ~/f; echo t > /tmp/f; sleep 1000 & echo $$! > pid" } },
+  step "second" { run = { "sh", "-c", "cat f ~/f; ls /tmp; kill -0 $$(cat pid) 2>/dev/null && echo alive; true" } },]]
+    assert.equal(0, code, out .. err)
+    assert.equal("w\nh\n", log(record, "02-second"))
+    assert.are_not.equal(0, (runs.shell("test -e " .. record .. "/fs")))
+  end)
+
+  it("passes the exit code of the failing step on, and says which it was", function()
+    local code, out, err, record = run [[
+  step "good" { run = { "true" } },
+  step "bad"  { run = { "sh", "-c", "echo the reason; exit 42" } },
+  step "never" { run = { "true" } },]]
+    assert.equal(42, code)
+    assert.truthy(out:find("| the reason", 1, true))
+    assert.equal('moonbox: step "bad" failed with exit code 42\n', err)
+    local data = json.decode(runs.read(record .. "/task.json"))
+    assert.same({ "failed", 42, 2 }, { data.state, data.code, #data.steps })
+  end)
+
+  it("says of a command that isn't there what a shell says", function()
+    local code, _, err = run 'step "s" { run = { "no-such-program" } },'
+    assert.equal(127, code)
+    assert.truthy(err:find("no-such-program", 1, true))
+  end)
+
+  it("replaces a parameter whole: no shell, no second look", function()
+    local code, _, _, record = run([[
+  needs = { text = text {} },
+  step "s" { run = { "printf", "[%s]", "$text", "at $text" }, env = { T = "$text" } },]],
+      { "--text=a b; $(id) $text '" })
+    assert.equal(0, code)
+    assert.equal("[a b; $(id) $text '][at a b; $(id) $text ']", log(record, "01-s"))
+  end)
+
+  it("refuses what is missing or unknown, with 64 and all at once", function()
+    local code, out, err, record = run('needs = { prompt = text { about = "what to do" } }, step "s" { run = { "true" } },',
+      { "--promt=x" })
+    assert.equal(64, code)
+    assert.equal("", out)
+    assert.equal("moonbox: the pipeline has no parameter --promt; did you mean --prompt?\n"
+      .. "moonbox: --prompt=… is missing: what to do\n", err)
+    assert.is_nil(record)
+    assert.equal(64, (runs.run(folder .. "/state", {})))
+    assert.equal(64, (runs.run(folder .. "/state", { "helo" })))
+    assert.equal(64, (runs.run(folder .. "/state", { "hello", "more" })))
+  end)
+
+  it("refuses a bad pipeline with 65 and a policy that it can't hold with 69", function()
+    assert.equal(65, (run 'step "s" { rnu = { "true" } },'))
+    local code, _, err = runs.pipeline(folder, [[return pipeline "p" { policy = "codex", step "s" { run = { "true" } } }]])
+    assert.equal(69, code)
+    assert.truthy(err:find("not built yet", 1, true))
+  end)
+
+  it("gives secrets to their step and writes *** wherever they would show", function()
+    local code, out, err, record = run([[
+  needs = { note = text {} },
+  step "with"    { run = { "sh", "-c", "echo $$KEY; printf hun; sleep 0.2; echo ter2" }, secrets = { "KEY" } },
+  step "without" { run = { "sh", "-c", "echo [$$KEY] $note" } },]], { "--note=say hunter2" }, "KEY=hunter2")
+    assert.equal(0, code, out .. err)
+    assert.equal("***\n***\n", log(record, "01-with"))
+    assert.equal("[] say ***\n", log(record, "02-without"))
+    local _, found = runs.shell("grep -rl hunter2 " .. folder .. "/state")
+    assert.equal("", found)
+    assert.is_nil((out .. err):find("hunter2", 1, true))
+  end)
+
+  it("asks for a secret that isn't there before anything runs", function()
+    local code, _, err, record = run 'step "s" { run = { "true" }, secrets = { "MOONBOX_SPEC_NO_SUCH" } },'
+    assert.equal(64, code)
+    assert.truthy(err:find('step "s" needs the secret MOONBOX_SPEC_NO_SUCH', 1, true))
+    assert.is_nil(record)
+  end)
+
+  it("gives a do function code, stdout and stderr, under the step's time, env and secrets", function()
+    local code, out, err, record = run([[
+  step "s" { env = { A = "1" }, secrets = { "KEY" }, time = 2 * seconds, ["do"] = function (box)
+    local code, out, errors = box:exec { "sh", "-c", "echo out $A $KEY; echo err >&2; exit 3" }
+    if code ~= 3 or out ~= "out 1 hunter2\n" or errors ~= "err\n" then return 1, "got " .. code .. out .. errors end
+    box:exec { "sleep", "60" }
+    return 1, "not reached"
+  end },]], {}, "KEY=hunter2")
+    assert.equal(124, code, out .. err)
+    assert.truthy(err:find('step "s" ran longer than its 2 s', 1, true))
+    assert.is_not_nil(record)
+  end)
+
+  it("shows a repository to the step that mentions it only, read-only, and only git's part of it", function()
+    assert.equal(0, (runs.shell("cd " .. folder .. " && git init -q -b main r && cd r && echo x > f && git add f && "
+      .. "git -c user.name=a -c user.email=a@b commit -qm x && echo key > .env")))
+    local code, out, err, record = run([[
+  needs = { repo = repository {} },
+  step "clone" { run = { "git", "clone", "-q", "$repo", "/workspace" } },
+  step "look"  { run = { "sh", "-c", "ls -A / /source 2>&1; cat f" } },
+  step "write" { run = { "sh", "-c", "ls -A /source/repo; touch /source/repo/.git/x && echo written; true" },
+                 env = { R = "$repo" } },]], { "--repo=" .. folder .. "/r" })
+    assert.equal(0, code, out .. err)
+    assert.is_nil(log(record, "02-look"):find("^source$"))
+    assert.truthy(log(record, "02-look"):find("cannot access '/source'", 1, true))
+    local write = log(record, "03-write")
+    assert.truthy(write:find("^%.git\n"))
+    assert.is_nil(write:find("written", 1, true))
+    assert.is_nil(write:find(".env", 1, true))
+  end)
+
+  it("clones a bare repository and a bundle as well", function()
+    assert.equal(0, (runs.shell("cd " .. folder .. " && git init -q -b main r && cd r && echo x > f && git add f && "
+      .. "git -c user.name=a -c user.email=a@b commit -qm x && git bundle create -q ../b.bundle --all && "
+      .. "git clone -q --bare . ../bare.git")))
+    for _, name in ipairs { "bare.git", "b.bundle" } do
+      local code, out, err = run([[
+  needs = { repo = repository {} },
+  step "clone" { run = { "git", "clone", "-q", "--branch=main", "$repo", "/workspace" } },
+  step "look"  { run = { "test", "-f", "f" } },]], { "--repo=" .. folder .. "/" .. name })
+      assert.equal(0, code, out .. err)
+    end
+  end)
+
+  it("brings files back, and fails when one is missing", function()
+    local code, _, err, record = run [[
+  step "s" { run = { "sh", "-c", "printf 'a\\0b' > notes.md; ln -s /etc/hostname there; mkfifo pipe" } },
+  gives = { "/workspace/notes.md", "/workspace/there", "/workspace/pipe", "/workspace/gone" },]]
+    assert.equal(1, code)
+    assert.equal("a\0b", runs.read(record .. "/gives/notes.md"))
+    assert.equal("moonbox\n", runs.read(record .. "/gives/there"))
+    assert.truthy(err:find("couldn't bring back the file of /workspace/pipe: there is no such file", 1, true))
+    assert.equal(2, #runs.events(record, "give_failed"))
+  end)
+
+  it("prints events and nothing else with --json", function()
+    local code, out, err, record = run('step "s" { run = { "sh", "-c", "echo noise; exit 5" } },', { "--json" })
+    assert.equal(5, code)
+    assert.equal(runs.read(record .. "/events.jsonl"), out)
+    local last
+    for line in out:gmatch("[^\n]+") do last = assert(json.decode(line)) end
+    assert.same({ "result", 5 }, { last.event, last.code })
+    assert.equal('moonbox: step "s" failed with exit code 5\n', err)
+    local _, wrong = run('step "s" { run = { "true" } },', { "--json", "--x=1" })
+    assert.equal("result", json.decode(wrong).event)
+  end)
+
+  it("keeps a private record", function()
+    local _, _, _, record = run 'step "s" { run = { "echo", "x" } },'
+    local _, modes = runs.shell("find " .. record .. " -perm /077")
+    assert.equal("", modes)
+    assert.equal("x\n", log(record, "01-s"))
+  end)
+
+  it("on a terminal lets no control byte of a step through but its own redrawing", function()
+    local path = runs.write(folder .. "/p.lua", [[
+return pipeline "p" { policy = "offline",
+  step "s" { run = { "sh", "-c", "printf '\\033]0;owned\\007\\033[2Jlast \\033[31mline\\n'; sleep 0.4; exit 1" } } }]])
+    local _, out = runs.shell("MOONBOX_STATE=" .. folder .. "/state NO_COLOR=1 TERM=xterm script -qec 'build/moonbox run "
+      .. path .. "' /dev/null </dev/null")
+    assert.truthy(out:find("\r\27[K  ...     s  0.", 1, true), out)
+    assert.truthy(out:find("| last line", 1, true))
+    assert.is_nil(out:gsub("\r\27%[K", ""):find("\27", 1, true))
+    assert.is_nil(out:find("\7", 1, true))
+  end)
+
+  -- Starts a task that sleeps, waits until it runs, and then signals moonbox itself.
+  local function signalled(signal)
+    local path = runs.write(folder .. "/p.lua",
+      'return pipeline "p" { policy = "offline", step "s" { run = { "sleep", "300" } } }')
+    local _, out = runs.shell("export MOONBOX_STATE=" .. folder .. "/state; build/moonbox run " .. path
+      .. " >/dev/null 2>&1 & pid=$!; for i in $(seq 100); do sleep 0.05; "
+      .. "grep -qs '\"command\"' $MOONBOX_STATE/tasks/*/events.jsonl && break; done; kill -" .. signal
+      .. " $pid; wait $pid 2>/dev/null; echo $?")
+    local _, record = runs.shell("ls -d " .. folder .. "/state/tasks/*")
+    record = record:gsub("\n$", "")
+    return tonumber(out), record, json.decode(runs.read(record .. "/task.json"))
+  end
+
+  it("ends with 143 on SIGTERM, and its record says interrupted", function()
+    local code, record, data = signalled "TERM"
+    assert.same({ 143, "interrupted" }, { code, data.state })
+    assert.are_not.equal(0, (runs.shell("test -e " .. record .. "/fs")))
+  end)
+
+  it("that was killed is found by the next one: lost, and its files gone", function()
+    local code, record, data = signalled "KILL"
+    assert.same({ 137, "running" }, { code, data.state })
+    assert.equal(0, (runs.run(folder .. "/state", { "hello" })))
+    assert.equal("lost", json.decode(runs.read(record .. "/task.json")).state)
+    assert.are_not.equal(0, (runs.shell("test -e " .. record .. "/fs")))
+  end)
+
+  it("prints its usage and the pipeline's parameters", function()
+    local code, out = runs.run(folder .. "/state", { "hello", "--help" })
+    assert.equal(0, code)
+    assert.truthy(out:find("usage: moonbox run", 1, true))
+  end)
+end)
