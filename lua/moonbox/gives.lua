@@ -115,10 +115,43 @@ function M.after_step(run, name)
   end
 end
 
+-- The directories of the plan that steps can write and that last as long as the task, relative to `/`.
+local function writable(run)
+  local list = {}
+  for _, row in ipairs(run.plan.mounts) do
+    if row.kind == "writable" then list[#list + 1] = row.target:sub(2) end
+  end
+  return list
+end
+
+--- Keeps the task's files: files.tar in the record. As an archive they are data: no foreign owners, no devices and
+-- no programs that change their user lie about on the host. Returns true, or nil, message.
+function M.keep(run)
+  local box, message = open(run, false)
+  if not box then return nil, message end
+  local out
+  out, message = sys.append_open(run.task:file("files.tar"))
+  if not out then
+    box:close()
+    return nil, message
+  end
+  local command = { "/usr/bin/tar", "--create", "--directory=/", "--ignore-failed-read", "--warning=none", "--" }
+  for _, path in ipairs(writable(run)) do command[#command + 1] = path end
+  local outcome, why = box:exec {
+    run = command, cwd = "/", keep = 0, time = SECONDS,
+    on_output = function(stream, part) if stream ~= "stderr" then out:write(part) end end,
+  }
+  out:close()
+  box:close()
+  if not outcome then return nil, why end
+  if outcome.code > 1 then return nil, outcome.sentence or "tar failed with exit code " .. outcome.code end
+  return true
+end
+
 --- Brings everything back. Returns the array for task.json and the first thing that failed, as a sentence.
 function M.collect(run)
   local list, failed = {}, nil
-  run.names = {}
+  run.names = { ["files.tar"] = true }
   for _, gift in ipairs(run.data.gives) do
     if run.interrupted then break end
     local result, name = (gift.kind == "patch" and give_patch or give_file)(run, gift)

@@ -10,13 +10,16 @@
 --   * After the step named by `since` the tree is added and written as T0; at the end again as T1. The ids of both
 --     stay in this process. The patch is `git diff` between the two.
 --   * $GIT_DIR/info/attributes wins over every .gitattributes of the tree (gitattributes(5)), so no filter, line
---     ending, encoding or $Id$ conversion applies: the patch holds the bytes that are in the box.
+--     ending, encoding or $Id$ conversion applies: the patch holds the bytes that are in the box. Where the base has
+--     files with `ident` or `working-tree-encoding`, give the clone that it is applied to the same line in its
+--     .git/info/attributes (ATTRIBUTES below), or git converts what it compares.
 --
 -- Files that the tree's .gitignore ignores are left out, but for those that the repository tracked at T0.
 -- Repositories below the directory are left out with a notice, and so are names that a checkout refuses as an
 -- attack on other systems (core.protectNTFS, core.protectHFS: `.GIT`, `git~1`).
 
 local core = require "moonbox.core"
+local obeyed = require "moonbox.obeyed"
 
 local sys = core.sys
 local MOUNT = "/run/moonbox/patch"
@@ -24,7 +27,7 @@ local REPOSITORY = MOUNT .. "/repo.git"
 local OUTPUT = MOUNT .. "/out.patch"
 local PATCH_BYTES = 256 * 2 ^ 20
 local LIST_BYTES = 8 * 2 ^ 20
-local NOTICES = 20
+local NOTICES, SHOWN_NAMES = 20, 10
 local GIT = "/usr/bin/git"
 
 local ATTRIBUTES = "* -text !eol -filter -ident -working-tree-encoding !diff !whitespace\n"
@@ -243,6 +246,19 @@ local function statistics(self, box, tree)
   return { files = number("(%d+) file"), added = number("(%d+) insertion"), removed = number("(%d+) deletion") }
 end
 
+-- Names in the patch that act on whoever applies it are told, the first few by name.
+local function tell_obeyed(self, box, tree)
+  local outcome, message = git(self, box, { "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", self.base,
+    tree }, { keep = LIST_BYTES })
+  if not outcome then return nil, message end
+  local found = obeyed.among(split(outcome.stdout))
+  if #found == 0 then return true end
+  local shown = table.concat(found, ", ", 1, math.min(#found, SHOWN_NAMES))
+  local more = #found > SHOWN_NAMES and string.format(" and %d more", #found - SHOWN_NAMES) or ""
+  notice(self, "the patch changes what other programs obey by themselves: " .. shown .. more)
+  return true
+end
+
 -- The bytes pass through this process, counted: a file that grows is never trusted to end.
 local function copy_out(self, box, file)
   local out, message = sys.append_open(file)
@@ -280,6 +296,8 @@ local function difference(self, box, file)
   local result
   result, message = statistics(self, box, tree)
   if not result then return nil, message end
+  done, message = tell_obeyed(self, box, tree)
+  if not done then return nil, message end
   done, message = git(self, box, { "diff", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color",
     "--find-renames=100%", "--src-prefix=a/", "--dst-prefix=b/", "--output=" .. OUTPUT, self.base, tree })
   if not done then return nil, message end

@@ -27,6 +27,11 @@ function Run:sandbox_event(step, event)
   self.record:event(event.event or "sandbox", fields)
 end
 
+-- Seconds as the record has them: more digits would only be noise.
+local function milliseconds(seconds)
+  return math.floor(seconds * 1000 + 0.5) / 1000
+end
+
 -- One try, its events and its log. The log of a second try goes on in the first one's file.
 local function try_step(run, number, step, try)
   local record, report = run.record, run.report
@@ -37,6 +42,7 @@ local function try_step(run, number, step, try)
     function(bytes, stream) report:output(log:write(bytes, stream)) end,
     function() report:tick() end)
   report:output(log:close())
+  result.seconds = milliseconds(result.seconds)
   local last = result.code == 0 or try > (step.retry or 0) or result.interrupted or result.task_over
   if result.code == 0 then result.state = "passed"
   elseif not last then result.state = "retry"
@@ -84,9 +90,16 @@ local function sentence_of(result)
   return result.sentence and text .. ": " .. result.sentence or text
 end
 
+local function keep_files(run)
+  local kept, message = gives.keep(run)
+  if kept then return run.record:event("kept", { file = run.task:file("files.tar") }) end
+  run.record:event("notice", { sentence = "the task's files couldn't be kept: " .. message })
+end
+
 local function conclude(run, ended)
   local list, missing = json.array {}, nil
   if not run.interrupted then list, missing = gives.collect(run) end
+  if run.keep and not run.interrupted then keep_files(run) end
   run.record.data.gives = json.array(list)
   if run.interrupted then
     return { state = "interrupted", code = steps.signal_code(run.interrupted),
@@ -145,6 +158,7 @@ end
 --   secrets         table NAME -> value, for every secret that a step names
 --   task, record    open ones (moonbox.task, moonbox.record); they are left open
 --   report          moonbox.report's, for output and ticks; events reach it through the record
+--   keep            true: the task's files are kept in its record
 --   sandbox         moonbox.sandbox, by default
 -- Returns { state = "passed" | "failed" | "interrupted", code, sentence }. Never raises: an error inside is a result
 -- with code 70. The last event is the result.
@@ -152,14 +166,14 @@ function M.run(options)
   local run = setmetatable({
     data = options.data, plan = on_disk(options.plan), values = options.values, secrets = options.secrets or {},
     task = options.task, record = options.record, report = options.report,
-    sandbox = options.sandbox or require "moonbox.sandbox", steps = json.array {}, flat = {},
+    keep = options.keep, sandbox = options.sandbox or require "moonbox.sandbox", steps = json.array {}, flat = {},
   }, Run)
   for name, value in pairs(run.values) do run.flat[name] = value.words or value.text end
   local began = sys.monotonic()
   run.deadline = began + run.plan.limits.time
   local called, result = pcall(execute, run)
   if not called then result = { state = "failed", code = INTERNAL_ERROR, sentence = tostring(result) } end
-  result.seconds = sys.monotonic() - began
+  result.seconds = milliseconds(sys.monotonic() - began)
   run.record:save { state = result.state, code = result.code, sentence = result.sentence, seconds = result.seconds,
     ended = run.record.time() }
   run.record:event("result", { state = result.state, code = result.code, sentence = result.sentence,

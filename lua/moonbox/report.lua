@@ -121,6 +121,10 @@ function on.gave(self, event)
   self.gives[#self.gives + 1] = event
 end
 
+function on.kept(self, event)
+  self.kept = event.file
+end
+
 function on.give_failed(self, event)
   say(self, "  " .. paint(self, "bad", "missing") .. " " .. sanitise.line(event.sentence))
 end
@@ -150,6 +154,7 @@ function on.result(self, event)
   if #self.times > 0 then say(self, "steps   " .. table.concat(self.times, ", ")) end
   say(self, "record  " .. event.record)
   for _, gift in ipairs(self.gives) do show_gift(self, gift) end
+  if self.kept then say(self, "files   " .. self.kept) end
 end
 
 --- One event of the record.

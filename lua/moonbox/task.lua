@@ -4,7 +4,7 @@
 --                      task.json       what the task is and how it ended
 --                      events.jsonl    one line per event
 --                      logs/01-clone.log
---                      workspace.patch gives/
+--                      workspace.patch gives/ files.tar
 --                      fs/             the task's writable filesystem; removed at the end
 --
 -- <state> is $MOONBOX_STATE, else /var/lib/moonbox for root, else $XDG_STATE_HOME/moonbox, else
@@ -104,11 +104,10 @@ function M.log_name(number, step)
   return string.format("logs/%02d-%s.log", number, (step:gsub("[^%w._-]", "_"):sub(1, 60)))
 end
 
---- Ends the task on disk: the filesystem goes (unless `keep`), the lock file goes, the lock is let go.
+--- Ends the task on disk: the filesystem goes, the lock file goes, the lock is let go.
 -- Returns true, or nil, message when the filesystem couldn't be removed.
-function M:finish(keep)
-  local gone, message = true, nil
-  if not keep then gone, message = sys.remove_tree(self:file("fs")) end
+function M:finish()
+  local gone, message = sys.remove_tree(self:file("fs"))
   sys.unlink(self:file("lock"))
   self.lock:close()
   return gone, message

@@ -223,6 +223,11 @@ name:(top)'; mkdir node_modules; git init -q node_modules/ignored; echo new > ne
     assert.truthy(notices:find("invalid path '.GIT/config'", 1, true))
   end)
 
+  it("tells what in it other programs would obey by themselves", function()
+    local _, _, notices = run "mkdir -p .vscode; echo x > .vscode/tasks.json; echo x > dir/.envrc; echo x > plain"
+    assert.equal("the patch changes what other programs obey by themselves: .vscode/tasks.json, dir/.envrc", notices)
+  end)
+
   it("follows no symlink out of the directory", function()
     local text = run "rm -r dir; ln -s /etc dir; echo new > new"
     assert.truthy(text:find("\n+/etc\n", 1, true))

@@ -186,7 +186,7 @@ return pipeline "p" { policy = "offline",
   local function signalled(signal)
     local path = runs.write(folder .. "/p.lua",
       'return pipeline "p" { policy = "offline", step "s" { run = { "sleep", "300" } } }')
-    local _, out = runs.shell("export MOONBOX_STATE=" .. folder .. "/state; build/moonbox run " .. path
+    local _, out = runs.shell("export MOONBOX_STATE=" .. folder .. "/state; env --default-signal=INT build/moonbox run " .. path
       .. " >/dev/null 2>&1 & pid=$!; for i in $(seq 100); do sleep 0.05; "
       .. "grep -qs '\"command\"' $MOONBOX_STATE/tasks/*/events.jsonl && break; done; kill -" .. signal
       .. " $pid; wait $pid 2>/dev/null; echo $?")
@@ -195,9 +195,20 @@ return pipeline "p" { policy = "offline",
     return tonumber(out), record, json.decode(runs.read(record .. "/task.json"))
   end
 
-  it("ends with 143 on SIGTERM, and its record says interrupted", function()
-    local code, record, data = signalled "TERM"
-    assert.same({ 143, "interrupted" }, { code, data.state })
+  it("ends with 130 or 143 when interrupted, and its record says so", function()
+    for signal, expected in pairs { INT = 130, TERM = 143 } do
+      local code, record, data = signalled(signal)
+      assert.same({ expected, "interrupted" }, { code, data.state })
+      assert.are_not.equal(0, (runs.shell("test -e " .. record .. "/fs")))
+      runs.shell("rm -rf " .. folder .. "/state")
+    end
+  end)
+
+  it("keeps the task's files with --keep", function()
+    local code, _, err, record = run('step "s" { run = { "sh", "-c", "echo kept > f" } },', { "--keep" })
+    assert.equal(0, code, err)
+    local _, found = runs.shell("tar -xOf " .. record .. "/files.tar workspace/f")
+    assert.equal("kept\n", found)
     assert.are_not.equal(0, (runs.shell("test -e " .. record .. "/fs")))
   end)
 

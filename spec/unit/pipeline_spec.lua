@@ -45,7 +45,7 @@ describe("the engine", function()
   end)
   after_each(function()
     written:close()
-    one:finish(false)
+    one:finish()
     runs.remove(folder)
   end)
 

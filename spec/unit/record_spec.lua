@@ -54,7 +54,7 @@ describe("a record", function()
   end)
   after_each(function()
     written:close()
-    one:finish(false)
+    one:finish()
     runs.remove(folder)
   end)
 

@@ -6,7 +6,7 @@ local M = {
     { "--NAME=VALUE", "gives the pipeline's parameter NAME its value" },
     { "--policy P", "runs under this policy instead of the one that the pipeline names" },
     { "--json", "prints the task's events, one JSON object a line, and nothing else" },
-    { "--keep", "keeps the task's filesystem in its record" },
+    { "--keep", "keeps the task's files in its record, as files.tar" },
   },
 }
 
@@ -177,7 +177,7 @@ local function open_task(own, secrets)
   local record
   record, message = records.open(task, { secrets = values, sink = function(event) report:event(event) end })
   if not record then
-    task:finish(false)
+    task:finish()
     return fail(UNAVAILABLE, "can't make the task's record: " .. message)
   end
   return { task = task, record = record, report = report }
@@ -207,12 +207,12 @@ local function run(args)
   if not opened then return code, sentence end
   local result = require("moonbox.pipeline").run {
     data = data, plan = plan, values = values, secrets = secrets, task = opened.task, record = opened.record,
-    report = opened.report,
+    report = opened.report, keep = own.keep,
   }
   opened.record:close()
-  local gone, message = true, nil
-  if not own.keep then gone, message = require("moonbox.sandbox").release(opened.task:file("fs")) end
-  if gone then gone, message = opened.task:finish(own.keep) else opened.task:finish(true) end
+  local released, message = require("moonbox.sandbox").release(opened.task:file("fs"))
+  local gone, unmade = opened.task:finish()
+  gone, message = released and gone, message or unmade
   if not gone then complain("the task's filesystem couldn't be removed: " .. message) end
   if result.sentence then complain(result.sentence) end
   return result.code == nil and INTERNAL or result.code
