@@ -2,8 +2,8 @@
 --
 -- A value is { kind, text } and for some kinds more:
 --   command      words = array of arguments; text is the line itself
---   repository   mount = row of the plan that shows the local repository read-only; text is then a file:// address
---   folder       mount; text is the path inside
+--   repository   mount = row of the plan that shows the local repository read-only; text is then a file://
+--   address folder       mount; text is the path inside
 --
 -- Only what git needs of a repository is shown: of a work tree its `.git`, never the files beside it, so that
 -- uncommitted files such as .env stay outside.
@@ -51,8 +51,8 @@ end
 function kinds.number(need, text)
   local number = text:find("^%-?%d+%.?%d*$") and tonumber(text)
   if not number then return nil, "takes a number, not " .. text end
-  if need.min and number < need.min then return nil, string.format("is at least %g, not %s", need.min, text) end
-  if need.max and number > need.max then return nil, string.format("is at most %g, not %s", need.max, text) end
+  if need.min and number < need.min then return nil, ("is at least %g, not %s"):format(need.min, text) end
+  if need.max and number > need.max then return nil, ("is at most %g, not %s"):format(need.max, text) end
   return { kind = "number", text = text }
 end
 
@@ -60,7 +60,8 @@ function kinds.choice(need, text)
   for _, word in ipairs(need.choices) do
     if word == text then return { kind = "choice", text = text } end
   end
-  return nil, "is one of " .. table.concat(need.choices, ", ") .. ", not " .. text .. suggest.tail(text, need.choices)
+  return nil, "is one of " .. table.concat(need.choices, ", ") .. ", not " .. text
+    .. suggest.tail(text, need.choices)
 end
 
 function kinds.command(_, text)
@@ -88,7 +89,8 @@ function kinds.repository(need, text)
     return nil, path .. " borrows objects of another repository, which isn't shown in the sandbox; "
       .. "run `git repack -a -d` there and remove objects/info/alternates"
   end
-  return { kind = "repository", text = "file://" .. at, mount = mount(git_dir, at .. below), git = at .. below }
+  return { kind = "repository", text = "file://" .. at, mount = mount(git_dir, at .. below),
+    git = at .. below }
 end
 
 function kinds.folder(need, text)
@@ -122,8 +124,9 @@ local function unknown(needs, options, sentences)
   end
 end
 
---- The values for `needs` (moonbox.pipeline_file's array) from `options`, a table name -> text of the command line.
--- Returns a table name -> value, or nil and an array of sentences: all that is missing, unknown or wrong.
+--- The values for `needs` (moonbox.pipeline_file's array) from `options`, a table name -> text of the command
+-- line. Returns a table name -> value, or nil and an array of sentences: all that is missing, unknown or
+-- wrong.
 function M.collect(needs, options)
   local values, sentences = {}, {}
   unknown(needs, options, sentences)
@@ -131,7 +134,8 @@ function M.collect(needs, options)
     local text = options[need.name]
     if text == nil and need.default ~= nil then text = tostring(need.default) end
     if text == nil then
-      sentences[#sentences + 1] = "--" .. need.name .. "=… is missing" .. (need.about and ": " .. need.about or "")
+      local about = need.about and ": " .. need.about or ""
+      sentences[#sentences + 1] = "--" .. need.name .. "=… is missing" .. about
     else
       local value, message = kinds[need.kind](need, text)
       values[need.name] = value

@@ -1,7 +1,7 @@
 --- What a pipeline gives: patches and files, brought from the task's filesystem to its record.
 --
--- Both are made in fresh sandboxes that the engine opens after the steps: without network, with the task's own plan,
--- so a symlink in the task's files leads at most to somewhere else in the box.
+-- Both are made in fresh sandboxes that the engine opens after the steps: without network, with the task's
+-- own plan, so a symlink in the task's files leads at most to somewhere else in the box.
 
 local core = require "moonbox.core"
 local patches = require "moonbox.patch"
@@ -15,12 +15,13 @@ local M = {}
 
 -- Opens a box for the engine; an interruption is noted in `run`.
 local function open(run, private)
-  local plan = plans.narrow(run.plan, { network = "none", name = "gives", file = run.data.file, line = run.data.line })
+  local plan = plans.narrow(run.plan, { network = "none", file = run.data.file, line = run.data.line })
   plan.env = patches.env
   plan.limits.time = SECONDS
   if private then plan.mounts[#plan.mounts + 1] = patches.mount end
   local box, message = run.sandbox.open(plan, {
-    storage = run.task:file("fs"), signals = true, on_event = function(event) run:sandbox_event(nil, event) end,
+    storage = run.task:file("fs"), signals = true,
+    on_event = function(event) run:sandbox_event(nil, event) end,
   })
   if not box then return nil, message end
   return {
@@ -93,7 +94,9 @@ local function give_patch(run, gift)
   if not gift.patch then return nil, "the step that it starts from didn't pass" end
   local result, message = gift.patch:write(run.task:file(name))
   if not result then return nil, message end
-  for _, sentence in ipairs(result.notices) do run.record:event("notice", { path = gift.path, sentence = sentence }) end
+  for _, sentence in ipairs(result.notices) do
+    run.record:event("notice", { path = gift.path, sentence = sentence })
+  end
   result.notices = nil
   return result, name
 end
@@ -109,7 +112,8 @@ function M.after_step(run, name)
         run.record:event("patch_base", { path = gift.path, step = name, tree = gift.patch.base })
       else
         gift.base_failed = "its base couldn't be noted: " .. message
-        run.record:event("notice", { path = gift.path, sentence = "no patch of " .. gift.path .. ": " .. message })
+        local sentence = "no patch of " .. gift.path .. ": " .. message
+        run.record:event("notice", { path = gift.path, sentence = sentence })
       end
     end
   end
@@ -124,8 +128,8 @@ local function writable(run)
   return list
 end
 
---- Keeps the task's files: files.tar in the record. As an archive they are data: no foreign owners, no devices and
--- no programs that change their user lie about on the host. Returns true, or nil, message.
+--- Keeps the task's files: files.tar in the record. As an archive they are data: no foreign owners, no
+-- devices and no programs that change their user lie about on the host. Returns true, or nil, message.
 function M.keep(run)
   local box, message = open(run, false)
   if not box then return nil, message end
@@ -135,7 +139,8 @@ function M.keep(run)
     box:close()
     return nil, message
   end
-  local command = { "/usr/bin/tar", "--create", "--directory=/", "--ignore-failed-read", "--warning=none", "--" }
+  local command = { "/usr/bin/tar", "--create", "--directory=/", "--ignore-failed-read", "--warning=none",
+    "--" }
   for _, path in ipairs(writable(run)) do command[#command + 1] = path end
   local outcome, why = box:exec {
     run = command, cwd = "/", keep = 0, time = SECONDS,

@@ -1,17 +1,21 @@
---- Files of a tree that programs outside of a sandbox run or obey without being asked: editors, package managers,
--- shells' directory hooks, git itself, continuous integration, coding agents. A patch may well change them, but who
--- applies it should have been told (the "configuration escape": what was written inside acts outside later).
+--- Files of a tree that programs outside of a sandbox run or obey without being asked: editors, package
+-- managers, shells' directory hooks, git itself, continuous integration, coding agents. A patch may well
+-- change them, but who applies it should have been told (the "configuration escape": what was written inside
+-- acts outside later).
 
 local M = {}
 
 -- Names of files or directories anywhere in the tree.
 local NAMES = {}
 for _, name in ipairs {
-  ".gitattributes", ".gitmodules", ".gitconfig", ".husky", ".githooks", ".pre-commit-config.yaml", ".lefthook.yml",
+  ".gitattributes", ".gitmodules", ".gitconfig", ".husky", ".githooks", ".pre-commit-config.yaml",
+  ".lefthook.yml",
   ".vscode", ".idea", ".devcontainer", ".vim", ".exrc", ".nvimrc", ".dir-locals.el", ".editorconfig",
   ".envrc", ".direnv", ".mise.toml", ".tool-versions", ".npmrc", ".yarnrc", ".yarnrc.yml", ".pnpmfile.cjs",
-  ".bundle", ".gemrc", ".cargo", ".mvn", "pip.conf", ".gdbinit", ".lldbinit", "sitecustomize.py", "conftest.py",
-  ".github", ".gitlab-ci.yml", ".circleci", ".claude", ".cursor", ".codex", ".mcp.json", "AGENTS.md", "CLAUDE.md",
+  ".bundle", ".gemrc", ".cargo", ".mvn", "pip.conf", ".gdbinit", ".lldbinit", "sitecustomize.py",
+  "conftest.py",
+  ".github", ".gitlab-ci.yml", ".circleci", ".claude", ".cursor", ".codex", ".mcp.json", "AGENTS.md",
+  "CLAUDE.md",
 } do
   NAMES[name] = true
 end

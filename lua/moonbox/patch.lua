@@ -1,18 +1,21 @@
 --- The patch of a task: what changed below a directory of the box since a step.
 --
--- Theory of operation.  A hostile tree may hold hooks, filters, configuration and a `.git` that was swapped, so no
--- git ever runs on the host, and the git in the box never reads the tree's own repository while it can write ours:
+-- Theory of operation.  A hostile tree may hold hooks, filters, configuration and a `.git` that was swapped,
+-- so no git ever runs on the host, and the git in the box never reads the tree's own repository while it can
+-- write ours:
 --
---   * The engine keeps a bare repository of its own at /run/moonbox/patch, on the task's filesystem but mounted
---     only in boxes that the engine opens. Steps can't reach it; nothing of a step is alive while it is used.
---   * That repository has no configuration, hooks, drivers or attributes but ours, and `GIT_DIR` points at it with
---     the directory as its work tree. A `.git` in the tree is then a name that git skips (git(1), GIT_WORK_TREE).
---   * After the step named by `since` the tree is added and written as T0; at the end again as T1. The ids of both
---     stay in this process. The patch is `git diff` between the two.
---   * $GIT_DIR/info/attributes wins over every .gitattributes of the tree (gitattributes(5)), so no filter, line
---     ending, encoding or $Id$ conversion applies: the patch holds the bytes that are in the box. Where the base has
---     files with `ident` or `working-tree-encoding`, give the clone that it is applied to the same line in its
---     .git/info/attributes (ATTRIBUTES below), or git converts what it compares.
+--   * The engine keeps a bare repository of its own at /run/moonbox/patch, on the task's filesystem but
+--     mounted only in boxes that the engine opens. Steps can't reach it; nothing of a step is alive while it
+--     is used.
+--   * That repository has no configuration, hooks, drivers or attributes but ours, and `GIT_DIR` points at it
+--     with the directory as its work tree. A `.git` in the tree is then a name that git skips (git(1),
+--     GIT_WORK_TREE).
+--   * After the step named by `since` the tree is added and written as T0; at the end again as T1. The ids of
+--     both stay in this process. The patch is `git diff` between the two.
+--   * $GIT_DIR/info/attributes wins over every .gitattributes of the tree (gitattributes(5)), so no filter,
+--     line ending, encoding or $Id$ conversion applies: the patch holds the bytes that are in the box. Where
+--     the base has files with `ident` or `working-tree-encoding`, give the clone that it is applied to the
+--     same line in its .git/info/attributes (ATTRIBUTES below), or git converts what it compares.
 --
 -- Files that the tree's .gitignore ignores are left out, but for those that the repository tracked at T0.
 -- Repositories below the directory are left out with a notice, and so are names that a checkout refuses as an
@@ -34,7 +37,8 @@ local ATTRIBUTES = "* -text !eol -filter -ident -working-tree-encoding !diff !wh
 
 local CONFIG = {
   "core.hooksPath=/dev/null", "core.attributesFile=/dev/null", "core.excludesFile=/dev/null",
-  "core.autocrlf=false", "core.eol=lf", "core.safecrlf=false", "core.fsmonitor=false", "core.untrackedCache=false",
+  "core.autocrlf=false", "core.eol=lf", "core.safecrlf=false", "core.fsmonitor=false",
+  "core.untrackedCache=false",
   "core.fileMode=true", "core.symlinks=true", "core.ignoreCase=false", "core.precomposeUnicode=false",
   "core.protectNTFS=true", "core.protectHFS=true", "core.quotePath=true", "core.compression=1", "gc.auto=0",
   "advice.addEmbeddedRepo=false", "submodule.recurse=false",
@@ -52,8 +56,8 @@ M.env = {
   "HOME=/nonexistent", "LC_ALL=C", "PATH=/usr/bin:/bin",
 }
 
---- A patch of `path`. `open(private)` opens a fresh box without network, with M.env and, when `private`, M.mount;
--- it returns the box or nil, message. `time` bounds each command, in seconds.
+--- A patch of `path`. `open(private)` opens a fresh box without network, with M.env and, when `private`,
+-- M.mount; it returns the box or nil, message. `time` bounds each command, in seconds.
 function M.new(path, open, time)
   return setmetatable({ path = path, open = open, time = time }, M)
 end
@@ -125,8 +129,8 @@ end
 -- What the agent locked away from itself is opened again: the files are its own.
 local function make_readable(self, box)
   return exec(self, box, {
-    run = { "/usr/bin/find", self.path, "-type", "d", "!", "-perm", "-500", "-exec", "/usr/bin/chmod", "u+rx", "{}",
-      ";", "-o", "-type", "f", "!", "-perm", "-400", "-exec", "/usr/bin/chmod", "u+r", "{}", "+" },
+    run = { "/usr/bin/find", self.path, "-type", "d", "!", "-perm", "-500", "-exec", "/usr/bin/chmod", "u+rx",
+      "{}", ";", "-o", "-type", "f", "!", "-perm", "-400", "-exec", "/usr/bin/chmod", "u+r", "{}", "+" },
     lenient = true,
   })
 end
@@ -157,8 +161,8 @@ local function report_nested(self, box, nested)
   return true
 end
 
--- Repositories below the directory, relative to it. One that lies over a directory of T0 isn't listed: git goes on
--- into what it tracks, so `git init` hides no change.
+-- Repositories below the directory, relative to it. One that lies over a directory of T0 isn't listed: git
+-- goes on into what it tracks, so `git init` hides no change.
 local function nested_repositories(self, box)
   local outcome, message = exec(self, box, {
     run = { "/usr/bin/find", self.path, "-mindepth", "2", "-name", ".git", "-print0" },
@@ -240,16 +244,18 @@ function M:baseline()
 end
 
 local function statistics(self, box, tree)
-  local outcome, message = git(self, box, { "diff", "--shortstat", "--no-ext-diff", "--no-textconv", self.base, tree })
+  local outcome, message = git(self, box, { "diff", "--shortstat", "--no-ext-diff", "--no-textconv",
+    self.base, tree })
   if not outcome then return nil, message end
   local function number(pattern) return tonumber(outcome.stdout:match(pattern)) or 0 end
-  return { files = number("(%d+) file"), added = number("(%d+) insertion"), removed = number("(%d+) deletion") }
+  return { files = number("(%d+) file"), added = number("(%d+) insertion"),
+    removed = number("(%d+) deletion") }
 end
 
 -- Names in the patch that act on whoever applies it are told, the first few by name.
 local function tell_obeyed(self, box, tree)
-  local outcome, message = git(self, box, { "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", self.base,
-    tree }, { keep = LIST_BYTES })
+  local outcome, message = git(self, box, { "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff",
+    self.base, tree }, { keep = LIST_BYTES })
   if not outcome then return nil, message end
   local found = obeyed.among(split(outcome.stdout))
   if #found == 0 then return true end
@@ -298,16 +304,17 @@ local function difference(self, box, file)
   if not result then return nil, message end
   done, message = tell_obeyed(self, box, tree)
   if not done then return nil, message end
-  done, message = git(self, box, { "diff", "--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color",
-    "--find-renames=100%", "--src-prefix=a/", "--dst-prefix=b/", "--output=" .. OUTPUT, self.base, tree })
+  done, message = git(self, box, { "diff", "--binary", "--full-index", "--no-ext-diff", "--no-textconv",
+    "--no-color", "--find-renames=100%", "--src-prefix=a/", "--dst-prefix=b/", "--output=" .. OUTPUT,
+    self.base, tree })
   if not done then return nil, message end
   result.bytes, message = copy_out(self, box, file)
   if not result.bytes then return nil, message end
   return result
 end
 
---- Writes the patch to `file` (on the host, not yet existing). Returns { bytes, files, added, removed, notices =
--- array of sentences }, or nil, message.
+--- Writes the patch to `file` (on the host, not yet existing). Returns { bytes, files, added, removed,
+-- notices = array of sentences }, or nil, message.
 function M:write(file)
   if not self.base then return nil, "the step that it starts from didn't pass" end
   local result, message = within(self, difference, file)

@@ -1,7 +1,7 @@
 --- The pipeline engine: steps in order over one filesystem, each in a fresh sandbox.
 --
--- Reading order: this file has the order of things, moonbox.step one try of one step, moonbox.gives what is brought
--- back, moonbox.record what is written down. moonbox.sandbox and below do the sandboxing.
+-- Reading order: this file has the order of things, moonbox.step one try of one step, moonbox.gives what is
+-- brought back, moonbox.record what is written down. moonbox.sandbox and below do the sandboxing.
 
 local core = require "moonbox.core"
 local gives = require "moonbox.gives"
@@ -48,13 +48,14 @@ local function try_step(run, number, step, try)
   elseif not last then result.state = "retry"
   elseif step.allow_failure and not result.interrupted and not result.task_over then result.state = "allowed"
   else result.state = "failed" end
-  record:event("step_ended", { step = step.name, number = number, try = try, state = result.state, code = result.code,
-    seconds = result.seconds, sentence = result.sentence, usage = result.usage })
+  record:event("step_ended", { step = step.name, number = number, try = try, state = result.state,
+    code = result.code, seconds = result.seconds, sentence = result.sentence, usage = result.usage })
   return result
 end
 
 local function run_step(run, number, step)
-  local entry = { name = step.name, number = number, state = "running", log = tasks.log_name(number, step.name) }
+  local entry = { name = step.name, number = number, state = "running",
+    log = tasks.log_name(number, step.name) }
   run.steps[number] = entry
   run.record:save()
   local try = 1
@@ -80,7 +81,9 @@ local function run_steps(run)
     end
     -- A step whose failure is allowed also leaves a tree that later changes can be told from.
     gives.after_step(run, step.name)
-    if run.interrupted then return { code = steps.signal_code(run.interrupted), interrupted = run.interrupted } end
+    if run.interrupted then
+      return { code = steps.signal_code(run.interrupted), interrupted = run.interrupted }
+    end
   end
 end
 
@@ -135,8 +138,8 @@ local function start(run)
   return true
 end
 
--- What a step leaves has to be there for the next one, so a task's files are on disk even where its policy keeps
--- those of a single sandbox in memory. Their size stays limited as the policy says.
+-- What a step leaves has to be there for the next one, so a task's files are on disk even where its policy
+-- keeps those of a single sandbox in memory. Their size stays limited as the policy says.
 local function on_disk(plan)
   local copy = {}
   for key, value in pairs(plan) do copy[key] = value end
@@ -160,13 +163,15 @@ end
 --   report          moonbox.report's, for output and ticks; events reach it through the record
 --   keep            true: the task's files are kept in its record
 --   sandbox         moonbox.sandbox, by default
--- Returns { state = "passed" | "failed" | "interrupted", code, sentence }. Never raises: an error inside is a result
--- with code 70. The last event is the result.
+-- Returns { state = "passed" | "failed" | "interrupted", code, sentence }. Never raises: an error inside is a
+-- result with code 70. The last event is the result.
 function M.run(options)
   local run = setmetatable({
-    data = options.data, plan = on_disk(options.plan), values = options.values, secrets = options.secrets or {},
+    data = options.data, plan = on_disk(options.plan), values = options.values,
+    secrets = options.secrets or {},
     task = options.task, record = options.record, report = options.report,
-    keep = options.keep, sandbox = options.sandbox or require "moonbox.sandbox", steps = json.array {}, flat = {},
+    keep = options.keep, sandbox = options.sandbox or require "moonbox.sandbox",
+    steps = json.array {}, flat = {},
   }, Run)
   for name, value in pairs(run.values) do run.flat[name] = value.words or value.text end
   local began = sys.monotonic()
@@ -174,8 +179,8 @@ function M.run(options)
   local called, result = pcall(execute, run)
   if not called then result = { state = "failed", code = INTERNAL_ERROR, sentence = tostring(result) } end
   result.seconds = milliseconds(sys.monotonic() - began)
-  run.record:save { state = result.state, code = result.code, sentence = result.sentence, seconds = result.seconds,
-    ended = run.record.time() }
+  run.record:save { state = result.state, code = result.code, sentence = result.sentence,
+    seconds = result.seconds, ended = run.record.time() }
   run.record:event("result", { state = result.state, code = result.code, sentence = result.sentence,
     seconds = result.seconds, record = run.task.path })
   return result

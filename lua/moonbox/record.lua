@@ -1,7 +1,7 @@
 --- The record of a task: task.json (its state), events.jsonl (what happened), a log per step.
 --
--- task.json is replaced as a whole (temporary file, fsync, rename) at each change of state, so a reader never sees
--- half of one. Everything passes the redactor before it is written or shown.
+-- task.json is replaced as a whole (temporary file, fsync, rename) at each change of state, so a reader never
+-- sees half of one. Everything passes the redactor before it is written or shown.
 
 local core = require "moonbox.core"
 local json = require "moonbox.json"
@@ -61,9 +61,9 @@ function M:save(fields)
   return sys.write_file(self.task:file("task.json"), text .. "\n", PRIVATE)
 end
 
---- A log: log:write(bytes, stream) returns the bytes that are safe to show, log:close() ends it and returns the
--- rest. A secret is looked for within each stream, so that two of them mixed don't hide one. At most 64 MiB are
--- kept; what is dropped is counted in the last line. `name` is relative to the task.
+--- A log: log:write(bytes, stream) returns the bytes that are safe to show, log:close() ends it and returns
+-- the rest. A secret is looked for within each stream, so that two of them mixed don't hide one. At most 64
+-- MiB are kept; what is dropped is counted in the last line. `name` is relative to the task.
 function M:log(name)
   local file, message = sys.append_open(self.task:file(name))
   if not file then return nil, message end
@@ -108,7 +108,8 @@ function M.mark_lost(dir)
   sys.write_file(dir .. "/task.json", json.encode(data, { pretty = true }) .. "\n", PRIVATE)
   local events = sys.append_open(dir .. "/events.jsonl")
   if events then
-    events:write(json.encode { time = M.time(), event = "lost", task = data.id, sentence = data.sentence } .. "\n")
+    local event = { time = M.time(), event = "lost", task = data.id, sentence = data.sentence }
+    events:write(json.encode(event) .. "\n")
     events:close()
   end
   return true

@@ -1,7 +1,7 @@
 --- Keeps the values of secrets out of everything that is written down or shown.
 --
--- A value is replaced byte for byte by "***".  Encoded forms (base64, split by a terminal's line breaks) are not
--- found, so a record isn't a place to look for carelessness of the commands that run.
+-- A value is replaced byte for byte by "***".  Encoded forms (base64, split by a terminal's line breaks) are
+-- not found, so a record isn't a place to look for carelessness of the commands that run.
 
 local MASK = "***"
 
@@ -76,8 +76,8 @@ function M:deep(value)
   return copy
 end
 
---- A function for bytes that come in pieces: feed(bytes) returns what is safe to pass on now, feed() the rest.
--- A secret that is cut in two by a piece's end is found.
+--- A function for bytes that come in pieces: feed(bytes) returns what is safe to pass on now, feed() the
+-- rest. A secret that is cut in two by a piece's end is found.
 function M:stream()
   if self.longest == 0 then return function(bytes) return bytes or "" end end
   local pending = ""

@@ -1,8 +1,8 @@
 --- What a person or a program sees of a running task.
 --
--- Three forms of one thing: "terminal" redraws the running step's line in place, "plain" writes a line per change,
--- "json" writes the record's event lines and nothing else. All are fed by the record's events and by the output of
--- the running step; whatever a task chose is sanitised first.
+-- Three forms of one thing: "terminal" redraws the running step's line in place, "plain" writes a line per
+-- change, "json" writes the record's event lines and nothing else. All are fed by the record's events and by
+-- the output of the running step; whatever a task chose is sanitised first.
 
 local core = require "moonbox.core"
 local json = require "moonbox.json"

@@ -19,7 +19,8 @@ local function sequence(text, at)
     return fits and 3 or nil
   end
   if a >= 0xF0 and a < 0xF5 then
-    local fits = tail(b) and tail(c) and tail(d) and not (a == 0xF0 and b < 0x90) and not (a == 0xF4 and b >= 0x90)
+    local fits = tail(b) and tail(c) and tail(d) and not (a == 0xF0 and b < 0x90)
+      and not (a == 0xF4 and b >= 0x90)
     return fits and 4 or nil
   end
 end

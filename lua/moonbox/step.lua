@@ -1,9 +1,9 @@
 --- One try of one step: a fresh sandbox over the task's filesystem, its command or its Lua function in it.
 --
--- The sandbox is opened when the first command starts, because only then is it known which parameters the step
--- mentions: a local repository or a folder is mounted in the steps that mention it and in no others. A `do` function
--- mentions a parameter by reading it from `given`; when it first reads one after commands have run, the next command
--- gets a new sandbox, which also has that mount.
+-- The sandbox is opened when the first command starts, because only then is it known which parameters the
+-- step mentions: a local repository or a folder is mounted in the steps that mention it and in no others. A
+-- `do` function mentions a parameter by reading it from `given`; when it first reads one after commands have
+-- run, the next command gets a new sandbox, which also has that mount.
 
 local core = require "moonbox.core"
 local plans = require "moonbox.plan"
@@ -32,8 +32,8 @@ local function mention(try, text)
   for _, name in ipairs(substitute.names(text) or {}) do try.mentioned[name] = true end
 end
 
--- Root maps a bind's owner to the agent; for an ordinary user with subordinate ids the files stay somebody else's,
--- which git refuses (git-config(1), safe.directory) unless a system file says otherwise.
+-- Root maps a bind's owner to the agent; for an ordinary user with subordinate ids the files stay somebody
+-- else's, which git refuses (git-config(1), safe.directory) unless a system file says otherwise.
 local function trust_repositories(plan, directories)
   local text = "[safe]\n"
   for _, directory in ipairs(directories) do text = text .. "\tdirectory = " .. directory .. "\n" end
@@ -112,7 +112,8 @@ local function environment(try, extra)
   return env
 end
 
--- Runs a command; returns its outcome. Ends the step on an interruption, the end of its time or a broken sandbox.
+-- Runs a command; returns its outcome. Ends the step on an interruption, the end of its time or a broken
+-- sandbox.
 local function exec(try, spec)
   local box = box_for(try)
   local own = spec.time
@@ -124,7 +125,9 @@ local function exec(try, spec)
   spec.on_tick = try.tick
   try.run.record:event("command", { step = try.step.name, argv = spec.run })
   local outcome, message, code = box:exec(spec)
-  if not outcome then stop { code = type(code) == "number" and code or COULD_NOT_START, sentence = message } end
+  if not outcome then
+    stop { code = type(code) == "number" and code or COULD_NOT_START, sentence = message }
+  end
   try.usage = outcome.usage or try.usage
   if outcome.ended_by == "interrupted" then
     local signal = outcome.signal or "INT"
@@ -149,7 +152,7 @@ local function check_list(list)
   for i, argument in ipairs(list) do
     if type(argument) == "number" then list[i] = tostring(argument)
     elseif type(argument) ~= "string" then
-      return nil, string.format("box:exec takes arguments that are text; argument %d is a %s", i, type(argument))
+      return nil, ("box:exec takes arguments that are text; argument %d is a %s"):format(i, type(argument))
     end
   end
   return list
@@ -157,7 +160,7 @@ end
 
 local FIELDS = { run = "table", env = "table", cwd = "string", stdin = "string", time = "number" }
 
--- The table that a `do` function passes: the arguments themselves, or run = { … } with env, cwd, stdin, time.
+-- The table that a `do` function passes: the arguments themselves, or run = {…} with env, cwd, stdin, time.
 local function exec_spec(given)
   if type(given) ~= "table" then return nil, "box:exec takes a table" end
   local spec = { run = {}, keep = KEEP_BYTES }
@@ -166,7 +169,9 @@ local function exec_spec(given)
     if type(key) == "string" then
       if not FIELDS[key] then return nil, "box:exec knows run, env, cwd, stdin and time; not " .. key end
       if type(value) ~= FIELDS[key] then return nil, "box:exec takes a " .. FIELDS[key] .. " for " .. key end
-      if key == "run" and #spec.run > 0 then return nil, "box:exec takes the command once: as a list or as run" end
+      if key == "run" and #spec.run > 0 then
+        return nil, "box:exec takes the command once: as a list or as run"
+      end
       spec[key] = value
     end
   end
@@ -204,7 +209,8 @@ local function given_api(try)
   })
 end
 
--- Nothing or true means passed; a number is the exit code; false means failed. A second value is the sentence.
+-- Nothing or true means passed; a number is the exit code; false means failed. A second value is the
+-- sentence.
 local function body_result(value, sentence)
   sentence = type(sentence) == "string" and sentence or nil
   if value == nil or value == true then return { code = 0 } end
@@ -215,7 +221,8 @@ local function body_result(value, sentence)
   return { code = 70, sentence = "a do function returns nothing, true, false or an exit code from 0 to 255" }
 end
 
--- The function is the operator's; the hook is for a loop that was meant to end. JIT-compiled code runs no hooks.
+-- The function is the operator's; the hook is for a loop that was meant to end. JIT-compiled code runs no
+-- hooks.
 local function run_body(try)
   jit.off(try.step.body, true)
   debug.sethook(function()
@@ -247,9 +254,9 @@ local function attempt(try)
   return run_command(try)
 end
 
---- Runs `step` once. `run` is the engine's state (moonbox.pipeline), output(bytes, stream) gets what commands write,
--- tick() is called now and then. Returns { code, sentence, seconds, usage, interrupted = signal name or nil,
--- task_over = true when the task's whole time is used up }.
+--- Runs `step` once. `run` is the engine's state (moonbox.pipeline), output(bytes, stream) gets what commands
+-- write, tick() is called now and then. Returns { code, sentence, seconds, usage, interrupted = signal name
+-- or nil, task_over = true when the task's whole time is used up }.
 function M.run(run, step, output, tick)
   local started = sys.monotonic()
   local try = { run = run, step = step, output = output, tick = tick, mentioned = {}, mounted = {} }

@@ -128,9 +128,9 @@ local function reconcile_one(root, id, mark)
   return lost and id or nil
 end
 
---- Finds the tasks whose moonbox died: `mark(dir)` rewrites their record (moonbox.record.mark_lost: true when the
--- record said running, false when it had ended, nil when there is no record to judge by) and their fs/ is removed.
--- Costs one lstat per past task. Returns the array of ids that were marked.
+--- Finds the tasks whose moonbox died: `mark(dir)` rewrites their record (moonbox.record.mark_lost: true when
+-- the record said running, false when it had ended, nil when there is no record to judge by) and their fs/ is
+-- removed. Costs one lstat per past task. Returns the array of ids that were marked.
 function M.reconcile(root, mark)
   local lost = {}
   for _, id in ipairs(sys.list(root .. "/tasks") or {}) do

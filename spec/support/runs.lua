@@ -1,4 +1,5 @@
---- For specs that run the built moonbox: a private folder per spec, pipelines written into it, records read back.
+--- For specs that run the built moonbox: a private folder per spec, pipelines written into it, records read
+-- back.
 local M = {}
 
 local function quote(text)

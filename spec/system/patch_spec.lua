@@ -1,5 +1,5 @@
--- The patch promise: what `git apply` makes of the patch on a fresh clone is the tree that was in the box, and nothing
--- that a hostile tree holds runs on the host or decides what the patch says.
+-- The patch promise: what `git apply` makes of the patch on a fresh clone is the tree that was in the box,
+-- and nothing that a hostile tree holds runs on the host or decides what the patch says.
 local runs = require "spec.support.runs"
 
 local PIPELINE = [==[
@@ -125,7 +125,8 @@ d /:(top)x']]
     assert.is_not_nil(runs.read(canary))
   end)
 
-  -- Each of these would make a file if anything ran on the host: the canary's path exists there, and not in the box.
+  -- Each of these would make a file if anything ran on the host: the canary's path exists there, and not in
+  -- the box.
   describe("runs nothing of a hostile tree on the host:", function()
     local function hostile(work)
       local canary = folder .. "/canary"

@@ -34,7 +34,9 @@ local function option(args, at, own, given)
   local last = at
   if not value then
     value, last = args[at + 1], at + 1
-    if not value or value:find("^%-%-") then return nil, "--" .. name .. " needs a value: --" .. name .. "=…" end
+    if not value or value:find("^%-%-") then
+      return nil, "--" .. name .. " needs a value: --" .. name .. "=…"
+    end
   end
   local place = OWN[name] and own or given
   if place[name] ~= nil then return nil, "--" .. name .. " is given twice" end
@@ -42,7 +44,8 @@ local function option(args, at, own, given)
   return last + 1
 end
 
---- Splits the command line. Returns own options, parameters by name and the pipeline's argument, or nil, message.
+--- Splits the command line. Returns own options, parameters by name and the pipeline's argument, or nil,
+-- message.
 function M.parse(args)
   local own, given, pipeline, at = {}, {}, nil, 1
   while args[at] do
@@ -60,7 +63,8 @@ function M.parse(args)
   return own, given, pipeline
 end
 
---- The path of a pipeline argument: a path (it has a slash or ends in .lua), or a name among the shipped examples.
+--- The path of a pipeline argument: a path (it has a slash or ends in .lua), or a name among the shipped
+-- examples.
 function M.find(argument)
   if argument:find("/", 1, true) or argument:find("%.lua$") then return argument end
   local directory = require("moonbox.policies").directory()
@@ -69,7 +73,9 @@ function M.find(argument)
     return examples .. "/" .. argument .. ".lua"
   end
   local names = {}
-  for _, entry in ipairs(examples and sys().list(examples) or {}) do names[#names + 1] = entry:match("^(.+)%.lua$") end
+  for _, entry in ipairs(examples and sys().list(examples) or {}) do
+    names[#names + 1] = entry:match("^(.+)%.lua$")
+  end
   return nil, "there is no example " .. argument .. require("moonbox.suggest").tail(argument, names)
     .. " (a path has a slash or ends in .lua)"
 end
@@ -100,8 +106,8 @@ end
 local function reserved(data)
   for _, need in ipairs(data.needs) do
     if OWN[need.name] then
-      return fail(BAD_FILE, string.format("%s:%d: `%s` is an option of `moonbox run`; give the parameter another name",
-        data.file, need.line or data.line, need.name))
+      local sentence = "%s:%d: `%s` is an option of `moonbox run`; give the parameter another name"
+      return fail(BAD_FILE, sentence:format(data.file, need.line or data.line, need.name))
     end
   end
   return true
@@ -116,8 +122,8 @@ local function secrets_of(data)
       if value and value ~= "" then
         values[name] = value
       elseif not seen[name] then
-        missing[#missing + 1] = string.format('step "%s" needs the secret %s; set it in the environment of moonbox',
-          step.name, name)
+        local sentence = 'step "%s" needs the secret %s; set it in the environment of moonbox'
+        missing[#missing + 1] = sentence:format(step.name, name)
         seen[name] = true
       end
     end
@@ -226,8 +232,8 @@ function M.run(args)
   if sentence then
     for _, word in ipairs(args) do
       if word == "--json" then
-        local event = { event = "result", time = require("moonbox.record").time(), state = "failed", code = code,
-          sentence = sentence }
+        local event = { event = "result", time = require("moonbox.record").time(), state = "failed",
+          code = code, sentence = sentence }
         sys().write(1, require("moonbox.json").encode(event) .. "\n")
       end
     end
