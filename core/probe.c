@@ -51,6 +51,7 @@ static const struct {
     {"pidfd", probe_pidfd, NULL, 0, false},
     {"openat2", probe_openat2, NULL, 0, false},
     {"close_range", probe_close_range, NULL, 0, false},
+    {"cgroup.version", probe_cgroup_version, NULL, 0, false},
     {"cgroup.cpu", probe_controller, NULL, CGROUP_CPU, false},
     {"cgroup.memory", probe_controller, NULL, CGROUP_MEMORY, false},
     {"cgroup.pids", probe_controller, NULL, CGROUP_PIDS, false},

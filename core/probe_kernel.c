@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -131,6 +133,23 @@ void probe_close_range(const struct probe_case *with, struct probe_fact *fact) {
         probe_no(fact, "close_range");
     else
         probe_yes(fact, "works");
+}
+
+/* How the machine mounts control groups (systemd's three layouts): the root is version 2, or a tmpfs that
+ * holds hierarchies of version 1, with or without one of version 2 beside them. */
+void probe_cgroup_version(const struct probe_case *with, struct probe_fact *fact) {
+    struct statfs root, beside;
+    (void)with;
+    if (statfs("/sys/fs/cgroup", &root) < 0)
+        probe_no(fact, "look at /sys/fs/cgroup");
+    else if (root.f_type == CGROUP2_SUPER_MAGIC)
+        probe_yes(fact, "version 2");
+    else if (root.f_type != TMPFS_MAGIC)
+        probe_no(fact, "no control groups in /sys/fs/cgroup");
+    else if (statfs("/sys/fs/cgroup/unified", &beside) == 0 && beside.f_type == CGROUP2_SUPER_MAGIC)
+        probe_yes(fact, "version 1, with version 2 beside it");
+    else
+        probe_yes(fact, "version 1");
 }
 
 /* Where the groups of one controller can be made: a group is made there, and removed. */

@@ -1,0 +1,138 @@
+--- What this host allows, as rows for a reader, and which shipped policies can run on it. core.probe tries things
+-- and says what happened; here it is decided what that means, and moonbox.doctor_fixes knows what to do.
+local fixes = require "moonbox.doctor_fixes"
+
+local M = {}
+
+-- `need`: "all" = no sandbox without it; "disk", "ids" = policies that ask for it; "git" = pipelines; else a note.
+-- `only`: a row for "user" (not for root). Facts that are not listed only explain others.
+local ROWS = {
+  { "user_namespace", "user namespaces", need = "all" },
+  { "mount_namespace", "mount namespaces", need = "all" },
+  { "network_namespace", "network namespaces", need = "all" },
+  { "other_namespaces", "ipc, uts, cgroup namespaces", need = "all" },
+  { "proc", "own /proc", need = "all" },
+  { "mount_api", "mount calls", need = "all" },
+  { "seccomp", "system call filters", need = "all" },
+  { "clone3", "clone3", need = "all" },
+  { "pidfd", "process descriptors", need = "all" },
+  { "openat2", "openat2", need = "all" },
+  { "close_range", "close_range", need = "all" },
+  { "confined", "free of outer filters" },
+  { "overlay", "overlay for the state folder", need = "disk" },
+  { "user_xattr", "user attributes" },
+  { "overlay_tmpfs", "overlay in memory" },
+  { "idmapped_mount", "idmapped mounts" },
+  { "subuid", "subordinate user ids", need = "ids", only = "user" },
+  { "subgid", "subordinate group ids", need = "ids", only = "user" },
+  { "newuidmap", "newuidmap", need = "ids", only = "user" },
+  { "newgidmap", "newgidmap", need = "ids", only = "user" },
+  { "cgroup.version", "control groups" },
+  { "cgroup.cpu", "  cpu limit" },
+  { "cgroup.memory", "  memory limit" },
+  { "cgroup.pids", "  process limit" },
+  { "cgroup.kill", "  kill as one" },
+  { "memory_peak", "  memory peak" },
+  { "landlock", "Landlock" },
+  { "nftables", "nftables" },
+  { "git", "git", need = "git" },
+  { "fuse", "/dev/fuse" },
+  { "kvm", "/dev/kvm" },
+  { "loop", "loop devices" },
+}
+
+local function row_of(entry, fact, host)
+  local row = { name = entry[1], title = entry[2], need = entry.need, state = "ok", text = fact.detail,
+    code = fact.code }
+  if fact.ok then return row end
+  -- Subordinate ids matter to policies that ask for them; which do is said with the policies.
+  row.state = (entry.need and entry.need ~= "ids") and "missing" or "note"
+  row.text = fact.code and ("%s: %s"):format(fact.detail, fact.code) or fact.detail
+  local fix = fixes[entry[1]](fact, host)
+  row.why, row.now, row.lasting = fix.why, fix.now, fix.lasting
+  return row
+end
+
+local function by_name(facts)
+  local out = {}
+  for _, fact in ipairs(facts) do out[fact.name] = fact end
+  return out
+end
+
+--- Facts (core.probe.all) to rows { name, title, state = "ok" | "missing" | "note", text, need, code, why, now,
+-- lasting }. `host` is { root =, user =, executable =, state = }.
+function M.rows(facts, host)
+  local known = setmetatable({ facts = by_name(facts) }, { __index = host })
+  local out = {}
+  for _, entry in ipairs(ROWS) do
+    local fact = known.facts[entry[1]]
+    if fact and not (entry.only == "user" and host.root) then out[#out + 1] = row_of(entry, fact, known) end
+  end
+  return out
+end
+
+-- Why a plan can't run, by what its rows on this host say.
+local function lacks(plan, rows, host)
+  local out = {}
+  local wanted = { all = true, disk = plan.storage.kind == "disk", ids = plan.ids == "subordinate" and not host.root }
+  for _, row in ipairs(rows) do
+    if row.state ~= "ok" and row.need and wanted[row.need] then
+      out[#out + 1] = ("%s: %s"):format((row.title:gsub("^ +", "")), row.text)
+    end
+  end
+  return out
+end
+
+--- Whether one policy can run: { name =, ok =, host = { sentences: what the host lacks }, version = { sentences: what
+-- this version of moonbox lacks } }. `groups` is what core.cgroups() says.
+function M.policy(name, rows, host, groups)
+  local plan, diagnostics = require("moonbox.plan").load(name)
+  if not plan then
+    return { name = name, ok = false, host = {}, version = { require("moonbox.policy").format(diagnostics[1]) } }
+  end
+  local holding = require "moonbox.holding"
+  local missing, version = lacks(plan, rows, host), {}
+  for _, sentence in ipairs(holding.refusals(plan, holding.levels(plan, groups))) do
+    missing[#missing + 1] = sentence
+  end
+  for _, item in ipairs(require("moonbox.unbuilt").list(plan)) do
+    version[#version + 1] = item.from .. ": " .. item.text
+  end
+  return { name = name, ok = #missing + #version == 0, host = missing, version = version }
+end
+
+-- What the commands in the fixes call the user; nothing that a shell would read otherwise.
+local function user_name(euid)
+  local name = os.getenv("USER") or ""
+  return name:match("^[%w_][%w_.-]*$") or tostring(euid)
+end
+
+-- The nearest folder that exists: trying things must not be what makes the state folder.
+local function existing(path)
+  local sys = require("moonbox.core").sys
+  while path ~= "/" and not sys.stat(path) do path = path:match("^(.+)/[^/]*$") or "/" end
+  return path
+end
+
+--- Probes this host. Returns { ok =, kernel =, state =, root =, rows =, policies = }, or nil and a sentence.
+function M.examine()
+  local core = require "moonbox.core"
+  local state, message = require("moonbox.task").root()
+  if not state then return nil, message end
+  local facts = core.probe.all(existing(state))
+  local host = { root = core.sys.euid() == 0, user = user_name(core.sys.euid()),
+    executable = core.sys.executable() or "moonbox", state = state }
+  local out = { ok = true, state = state, root = host.root, kernel = by_name(facts).kernel.detail,
+    rows = M.rows(facts, host), policies = {} }
+  local policies = require "moonbox.policies"
+  local directory, why = policies.directory()
+  if not directory then return nil, why end
+  local groups = core.cgroups()
+  for i, name in ipairs(policies.names()) do
+    out.policies[i] = M.policy(name, out.rows, host, groups)
+    out.ok = out.ok and out.policies[i].ok
+  end
+  return out
+end
+
+return M
