@@ -1,11 +1,11 @@
---- What this host allows, as rows for a reader, and which shipped policies can run on it. core.probe tries things
--- and says what happened; here it is decided what that means, and moonbox.doctor_fixes knows what to do.
+--- What this host allows, as rows for a reader, and which shipped policies can run on it. core.probe tries
+-- things and says what happened; here it is decided what that means, and moonbox.doctor_fixes knows the rest.
 local fixes = require "moonbox.doctor_fixes"
 
 local M = {}
 
--- `need`: "all" = no sandbox without it; "disk", "ids" = policies that ask for it; "git" = pipelines; else a note.
--- `only`: a row for "user" (not for root). Facts that are not listed only explain others.
+-- `need`: "all" = no sandbox without it; "disk", "ids" = policies that ask for it; "git" = pipelines; else a
+-- note. `only`: a row for "user" (not for root). Facts that are not listed only explain others.
 local ROWS = {
   { "user_namespace", "user namespaces", need = "all" },
   { "mount_namespace", "mount namespaces", need = "all" },
@@ -59,8 +59,8 @@ local function by_name(facts)
   return out
 end
 
---- Facts (core.probe.all) to rows { name, title, state = "ok" | "missing" | "note", text, need, code, why, now,
--- lasting }. `host` is { root =, user =, executable =, state = }.
+--- Facts (core.probe.all) to rows { name, title, state = "ok" | "missing" | "note", text, need, code, why,
+-- now, lasting }. `host` is { root =, user =, executable =, state = }.
 function M.rows(facts, host)
   local known = setmetatable({ facts = by_name(facts) }, { __index = host })
   local out = {}
@@ -74,7 +74,8 @@ end
 -- Why a plan can't run, by what its rows on this host say.
 local function lacks(plan, rows, host)
   local out = {}
-  local wanted = { all = true, disk = plan.storage.kind == "disk", ids = plan.ids == "subordinate" and not host.root }
+  local wanted = { all = true, disk = plan.storage.kind == "disk",
+    ids = plan.ids == "subordinate" and not host.root }
   for _, row in ipairs(rows) do
     if row.state ~= "ok" and row.need and wanted[row.need] then
       out[#out + 1] = ("%s: %s"):format((row.title:gsub("^ +", "")), row.text)
@@ -83,12 +84,13 @@ local function lacks(plan, rows, host)
   return out
 end
 
---- Whether one policy can run: { name =, ok =, host = { sentences: what the host lacks }, version = { sentences: what
--- this version of moonbox lacks } }. `groups` is what core.cgroups() says.
+--- Whether one policy can run: { name =, ok =, host = { sentences: what the host lacks }, version = {
+-- sentences: what this version of moonbox lacks } }. `groups` is what core.cgroups() says.
 function M.policy(name, rows, host, groups)
   local plan, diagnostics = require("moonbox.plan").load(name)
   if not plan then
-    return { name = name, ok = false, host = {}, version = { require("moonbox.policy").format(diagnostics[1]) } }
+    return { name = name, ok = false, host = {},
+      version = { require("moonbox.policy").format(diagnostics[1]) } }
   end
   local holding = require "moonbox.holding"
   local missing, version = lacks(plan, rows, host), {}

@@ -1,6 +1,6 @@
---- What to do about each thing that a host refuses: a sentence why, a command for now, and how to make it last.
--- Each entry maps a probe's name to function(fact, host) -> { why =, now =, lasting = }, any of them nil. `host` is
--- { facts = by name, root =, user =, executable =, state = }.
+--- What to do about each thing that a host refuses: a sentence why, a command for now, and how to make it
+-- last. Each entry maps a probe's name to function(fact, host) -> { why =, now =, lasting = }, any of them
+-- nil. `host` is { facts = by name, root =, user =, executable =, state = }.
 local M = {}
 
 local function sysctl(name, value, why)
@@ -23,8 +23,9 @@ local CONTAINER = {
 local function apparmor(host)
   return { why = "AppArmor keeps ordinary users' programs from using user namespaces",
     now = "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
-    lasting = ("printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile moonbox %s flags=(unconfined) {\\n"
-      .. "  userns,\\n}\\n' | sudo tee /etc/apparmor.d/moonbox && sudo apparmor_parser -r /etc/apparmor.d/moonbox")
+    lasting = ("printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile moonbox %s "
+      .. "flags=(unconfined) {\\n  userns,\\n}\\n' | sudo tee /etc/apparmor.d/moonbox "
+      .. "&& sudo apparmor_parser -r /etc/apparmor.d/moonbox")
       :format(host.executable) }
 end
 
@@ -32,7 +33,8 @@ local function namespaces(fact, host)
   if not host.root and value_of(host, "unprivileged_userns_clone") == "0" then
     return sysctl("kernel.unprivileged_userns_clone", 1, "this kernel lets only root make user namespaces")
   elseif value_of(host, "max_user_namespaces") == "0" or fact.code == "ENOSPC" then
-    return sysctl("user.max_user_namespaces", 15000, "the number of user namespaces is limited to what is in use")
+    return sysctl("user.max_user_namespaces", 15000,
+      "the number of user namespaces is limited to what is in use")
   elseif not host.root and value_of(host, "apparmor_restrict_unprivileged_userns") == "1" then
     return apparmor(host)
   elseif host.facts.confined and not host.facts.confined.ok then
@@ -51,12 +53,14 @@ M.network_namespace, M.other_namespaces = namespaces, namespaces
 function M.proc(fact, host)
   if not host.facts.mount_namespace.ok then return namespaces(fact, host) end
   return { why = "the /proc of this container is partly covered, and the kernel then gives no new one",
-    now = "start the container with --security-opt systempaths=unconfined (podman: --security-opt unmask=ALL)",
+    now = "start the container with --security-opt systempaths=unconfined "
+      .. "(podman: --security-opt unmask=ALL)",
     lasting = "write it under security_opt: in the compose file" }
 end
 
 local function kernel_call(fact, host)
-  if host.facts.user_namespace and not host.facts.user_namespace.ok and fact.detail:match("user namespace") then
+  if host.facts.user_namespace and not host.facts.user_namespace.ok
+    and fact.detail:match("user namespace") then
     return namespaces(fact, host)
   elseif host.facts.confined and not host.facts.confined.ok then
     return CONTAINER
@@ -65,7 +69,10 @@ local function kernel_call(fact, host)
     now = "boot Linux 5.12 or later: sudo apt-get install linux-image-amd64, and reboot (Debian 12 has 6.1)" }
 end
 
-M.mount_api, M.clone3, M.pidfd, M.openat2, M.close_range = kernel_call, kernel_call, kernel_call, kernel_call, kernel_call
+M.mount_api, M.clone3, M.pidfd, M.openat2, M.close_range = kernel_call, kernel_call, kernel_call, kernel_call,
+  kernel_call
+
+local NOT_WRITABLE = "moonbox can't write where its state would be"
 
 local function other_state(why)
   return { why = why, now = "MOONBOX_STATE=/a/folder/on/ext4/xfs/or/btrfs moonbox ...",
@@ -73,7 +80,7 @@ local function other_state(why)
 end
 
 function M.overlay(fact, host)
-  if fact.detail:match("^make a folder in") then return other_state("moonbox can't write where its state would be") end
+  if fact.detail:match("^make a folder in") then return other_state(NOT_WRITABLE) end
   if not host.facts.mount_namespace.ok then return namespaces(fact, host) end
   if fact.code == "ENODEV" then
     return { why = "the kernel's overlay module is not loaded", now = "sudo modprobe overlay",
@@ -85,10 +92,12 @@ function M.overlay(fact, host)
   return other_state("the filesystem of the state folder can't carry an overlay")
 end
 
-function M.overlay_tmpfs() return { why = "only needed for writable files in memory; Linux 6.6 and later can" } end
+function M.overlay_tmpfs()
+  return { why = "only needed for layers in memory; Linux 6.6 and later can" }
+end
 
 function M.user_xattr(fact)
-  if fact.detail:match("^make a folder in") then return other_state("moonbox can't write where its state would be") end
+  if fact.detail:match("^make a folder in") then return other_state(NOT_WRITABLE) end
   return other_state("an overlay keeps its notes in user attributes")
 end
 
@@ -112,7 +121,8 @@ end
 M.newuidmap, M.newgidmap = id_helper, id_helper
 
 function M.seccomp(fact)
-  return { why = fact.code == "EPERM" and "a security module refuses it" or "this kernel is built without filters",
+  return { why = fact.code == "EPERM" and "a security module refuses it"
+    or "this kernel is built without filters",
     now = "boot a kernel with CONFIG_SECCOMP_FILTER (Debian's and Ubuntu's have it)" }
 end
 
@@ -126,7 +136,8 @@ local function groups(_, host)
   local version = host.facts["cgroup.version"]
   if host.root then
     return { why = "without it the limit is watched, or held by rlimits and affinity",
-      now = "mount control groups writable (in a container: --cgroupns=private -v /sys/fs/cgroup:/sys/fs/cgroup:rw)",
+      now = "mount control groups writable "
+        .. "(in a container: --cgroupns=private -v /sys/fs/cgroup:/sys/fs/cgroup:rw)",
       lasting = "boot with systemd.unified_cgroup_hierarchy=1" }
   elseif version and version.ok and version.detail:match("^version 1") then
     return { why = "without it the limit is watched, or held by rlimits and affinity",
@@ -136,8 +147,10 @@ local function groups(_, host)
   end
   return { why = "without it the limit is watched, or held by rlimits and affinity",
     now = "systemd-run --user --scope -p Delegate=yes -- moonbox ...",
-    lasting = "printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo tee -a "
-      .. "/etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload, and log in again" }
+    lasting = "sudo mkdir -p /etc/systemd/system/user@.service.d "
+      .. "&& printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | sudo tee -a "
+      .. "/etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload, "
+      .. "and log in again" }
 end
 
 M["cgroup.cpu"], M["cgroup.memory"], M["cgroup.pids"], M["cgroup.version"] = groups, groups, groups, groups
@@ -149,12 +162,14 @@ end
 function M.memory_peak() return { why = "the record then has no highest memory use; Linux 5.19 has it" } end
 
 function M.idmapped_mount(_, host)
-  return { why = host.root and "this filesystem can't (ext4, xfs, btrfs, and tmpfs from Linux 6.3 can); not used yet"
+  return { why = host.root
+    and "this filesystem can't (ext4, xfs, btrfs, and tmpfs from Linux 6.3 can); not used yet"
     or "only root can; not used yet" }
 end
 
 function M.nftables(fact, host)
-  if host.facts.network_namespace and not host.facts.network_namespace.ok then return namespaces(fact, host) end
+  local network = host.facts.network_namespace
+  if network and not network.ok then return namespaces(fact, host) end
   return { why = "rules for a sandbox's traffic, not used yet", now = "sudo modprobe nf_tables",
     lasting = "echo nf_tables | sudo tee /etc/modules-load.d/nf_tables.conf" }
 end
@@ -174,7 +189,9 @@ end
 
 function M.loop() return { why = "for disk limits held by the kernel, not used yet; only root can" } end
 
-function M.git() return { why = "pipelines clone and make patches with it", now = "sudo apt-get install git" } end
+function M.git()
+  return { why = "pipelines clone and make patches with it", now = "sudo apt-get install git" }
+end
 
 function M.confined() return { why = "what it refuses shows in the rows above and below" } end
 

@@ -1,10 +1,11 @@
--- A seccomp filter's machine in Lua (linux/filter.h, the subset that seccomp(2) takes), so that specs can ask a
--- program about calls that no test may make, and can tell which instructions no case has reached.
+-- A seccomp filter's machine in Lua (linux/filter.h, the subset that seccomp(2) takes), so that specs can ask
+-- a program about calls that no test may make, and can tell which instructions no case has reached.
 local bit = require("bit")
 
 local M = {}
 
-local LOAD, AND, GOTO, EQUAL, GREATER, GREATER_EQUAL, ANY_BIT, RETURN = 0x20, 0x54, 0x05, 0x15, 0x25, 0x35, 0x45, 0x06
+local LOAD, AND, GOTO, EQUAL, GREATER, GREATER_EQUAL, ANY_BIT, RETURN = 0x20, 0x54, 0x05, 0x15, 0x25, 0x35,
+  0x45, 0x06
 
 local compare = {
   [EQUAL] = function(a, k) return a == k end,
@@ -27,8 +28,9 @@ local function words(call)
   return data
 end
 
---- Runs `program` on `call` ({ nr =, arch =, args = }) and returns the 32-bit answer. Indices of the instructions
---- that ran are set in `reached`, when given. Raises on an instruction that seccomp programs don't use.
+--- Runs `program` on `call` ({ nr =, arch =, args = }) and returns the 32-bit answer. Indices of the
+-- instructions that ran are set in `reached`, when given. Raises on an instruction that seccomp programs
+-- don't use.
 function M.run(program, call, reached)
   local data, a, at = words(call), 0, 1
   while true do
@@ -61,8 +63,8 @@ function M.word(answer)
   return assert(names[errno], "strange answer " .. answer)
 end
 
---- What the kernel does with several programs: the first of the highest precedence, last installed asked first.
---- Kill comes before an errno, an errno before allow (seccomp(2)).
+--- What the kernel does with several programs: the first of the highest precedence, last installed asked
+-- first. Kill comes before an errno, an errno before allow (seccomp(2)).
 function M.together(programs, call)
   local verdict, rank = nil, { kill = 3, allow = 1 }
   for i = #programs, 1, -1 do

@@ -1,8 +1,9 @@
--- What the sweep of spec/helpers/trysyscall.c must print under a profile: the golden comparison of live answers.
+-- What the sweep of spec/helpers/trysyscall.c must print under a profile: the golden comparison of live
+-- answers.
 local M = {}
 
---- Reads the helper's output: one "NUMBER ANSWER" a line, ANSWER an errno's name, "ok", "signal:NAME" or "blocked".
---- Returns { [number] = answer }, or raises with the first line that isn't one.
+--- Reads the helper's output: one "NUMBER ANSWER" a line, ANSWER an errno's name, "ok", "signal:NAME" or
+-- "blocked". Returns { [number] = answer }, or raises with the first line that isn't one.
 function M.parse(text)
   local answers = {}
   for line in text:gmatch("[^\n]+") do
@@ -13,15 +14,16 @@ function M.parse(text)
   return answers
 end
 
--- An allowed call shows by reaching the kernel: any answer but the filter's kill. The kernel itself says EPERM to a
--- caller without capabilities, and ENOSYS to a call that it lacks, which `control` tells.
+-- An allowed call shows by reaching the kernel: any answer but the filter's kill. The kernel itself says
+-- EPERM to a caller without capabilities, and ENOSYS to a call that it lacks, which `control` tells.
 local function reached_kernel(answer, control)
   if answer == "signal:SYS" then return false end
   return answer ~= "ENOSYS" or control == nil or control == "ENOSYS"
 end
 
---- Compares live answers with the table of core.seccomp.table(profile). `control` is the parsed output of the same
---- sweep without a filter, or nil. Returns an array of sentences, one for each difference; empty when all is well.
+--- Compares live answers with the table of core.seccomp.table(profile). `control` is the parsed output of the
+-- same sweep without a filter, or nil. Returns an array of sentences, one for each difference; empty when all
+-- is well.
 function M.differences(answers, wanted, control)
   local wrong = {}
   for number = 0, 600 do

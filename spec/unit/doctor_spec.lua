@@ -14,7 +14,8 @@ local GOOD = {
   nftables = "works", git = "/usr/bin/git", fuse = "opens", kvm = "runs", loop = "opened",
 }
 
-local USER = { root = false, user = "sam", executable = "/opt/moonbox", state = "/home/sam/.local/state/moonbox" }
+local USER = { root = false, user = "sam", executable = "/opt/moonbox",
+  state = "/home/sam/.local/state/moonbox" }
 local ROOT = { root = true, user = "root", executable = "/opt/moonbox", state = "/var/lib/moonbox" }
 
 -- `broken` maps names to { detail, code } for what fails, or to a text for what works and says that.
@@ -45,13 +46,15 @@ local NO_GROUP = { "no control group" }
 
 -- { name, what is broken, state, host, now, lasting }: the last two are texts that the fix must contain.
 local CASES = {
-  { "user_namespace", { user_namespace = NO_USERNS, ["sysctl.unprivileged_userns_clone"] = "0" }, "missing", USER,
+  { "user_namespace", { user_namespace = NO_USERNS, ["sysctl.unprivileged_userns_clone"] = "0" }, "missing",
+    USER,
     "sudo sysctl -w kernel.unprivileged_userns_clone=1", "/etc/sysctl.d/60-moonbox.conf" },
   { "user_namespace", { user_namespace = NO_USERNS, ["sysctl.max_user_namespaces"] = "0" }, "missing", ROOT,
     "sudo sysctl -w user.max_user_namespaces=15000", "/etc/sysctl.d/60-moonbox.conf" },
   { "user_namespace", { user_namespace = { "make a user namespace", "ENOSPC" } }, "missing", USER,
     "user.max_user_namespaces=15000" },
-  { "user_namespace", { user_namespace = { "make a user namespace", "EINVAL" } }, "missing", USER, "CONFIG_USER_NS" },
+  { "user_namespace", { user_namespace = { "make a user namespace", "EINVAL" } }, "missing", USER,
+    "CONFIG_USER_NS" },
   { "user_namespace", { user_namespace = NO_USERNS, confined = { "filtered" } }, "missing", USER,
     "--security-opt seccomp=unconfined", "compose" },
   { "user_namespace", { user_namespace = NO_USERNS }, "missing", ROOT, "outside of the container" },
@@ -60,10 +63,12 @@ local CASES = {
   { "network_namespace", { network_namespace = { "make", "ENOSYS" } }, "missing", USER, "CONFIG_USER_NS" },
   { "other_namespaces", { other_namespaces = { "make", "EINVAL" } }, "missing", USER, "other namespaces" },
   { "proc", { proc = { "mount /proc", "EPERM" } }, "missing", USER, "systempaths=unconfined", "compose" },
-  { "proc", { proc = NO_USERNS, mount_namespace = NO_USERNS, ["sysctl.unprivileged_userns_clone"] = "0" }, "missing",
+  { "proc", { proc = NO_USERNS, mount_namespace = NO_USERNS, ["sysctl.unprivileged_userns_clone"] = "0" },
+    "missing",
     USER, "unprivileged_userns_clone=1" },
   { "mount_api", { mount_api = { "fsopen", "ENOSYS" } }, "missing", USER, "Linux 5.12" },
-  { "clone3", { clone3 = { "clone3", "ENOSYS" }, confined = { "filtered" } }, "missing", USER, "--security-opt" },
+  { "clone3", { clone3 = { "clone3", "ENOSYS" }, confined = { "filtered" } }, "missing", USER,
+    "--security-opt" },
   { "pidfd", { pidfd = { "pidfd_open", "ENOSYS" } }, "missing", USER, "Linux 5.12" },
   { "openat2", { openat2 = { "openat2", "ENOSYS" } }, "missing", USER, "Linux 5.12" },
   { "close_range", { close_range = { "close_range", "ENOSYS" } }, "missing", USER, "Linux 5.12" },
@@ -72,14 +77,16 @@ local CASES = {
     "/etc/modules-load.d/overlay.conf" },
   { "overlay", { overlay = { "mount an overlay", "EPERM" }, overlay_tmpfs = { "mount an overlay", "EPERM" } },
     "missing", USER, "Linux 5.11" },
-  { "overlay", { overlay = { "delete on an overlay", "EIO" } }, "missing", USER, "MOONBOX_STATE=", "~/.profile" },
+  { "overlay", { overlay = { "delete on an overlay", "EIO" } }, "missing", USER, "MOONBOX_STATE=",
+    "~/.profile" },
   { "overlay", { overlay = { "make a folder in /mnt", "EROFS" } }, "missing", USER, "MOONBOX_STATE=" },
   { "user_xattr", { user_xattr = { "set", "EOPNOTSUPP" } }, "note", USER, "MOONBOX_STATE=" },
   { "overlay_tmpfs", { overlay_tmpfs = { "delete", "EIO" } }, "note", USER },
   { "idmapped_mount", { idmapped_mount = { "idmap", "EINVAL" } }, "note", ROOT },
   { "subuid", { subuid = { "no range" } }, "note", USER, "usermod --add-subuids 100000-165535 " },
   { "subgid", { subgid = { "no range" } }, "note", USER, "--add-subgids 100000-165535 sam" },
-  { "newuidmap", { newuidmap = { "no newuidmap in PATH", "ENOENT" } }, "note", USER, "apt-get install uidmap" },
+  { "newuidmap", { newuidmap = { "no newuidmap in PATH", "ENOENT" } }, "note", USER,
+    "apt-get install uidmap" },
   { "newgidmap", { newgidmap = { "/usr/bin/newgidmap is neither setuid", "EPERM" } }, "note", USER,
     "chmod u+s /usr/bin/newgidmap", "reinstall uidmap" },
   { "cgroup.version", { ["cgroup.version"] = { "no control groups" } }, "note", ROOT, "cgroup", "unified" },
@@ -91,7 +98,8 @@ local CASES = {
   { "cgroup.kill", { ["cgroup.kill"] = { "no cgroup.kill", "ENOENT" } }, "note", USER },
   { "memory_peak", { memory_peak = { "no memory.peak", "ENOENT" } }, "note", USER },
   { "landlock", { landlock = { "landlock", "EOPNOTSUPP" } }, "note", USER, "Linux 5.13", "lsm=" },
-  { "nftables", { nftables = { "add", "EOPNOTSUPP" } }, "note", USER, "modprobe nf_tables", "modules-load.d" },
+  { "nftables", { nftables = { "add", "EOPNOTSUPP" } }, "note", USER, "modprobe nf_tables",
+    "modules-load.d" },
   { "git", { git = { "no git in PATH", "ENOENT" } }, "missing", USER, "apt-get install git" },
   { "fuse", { fuse = { "open /dev/fuse", "ENOENT" } }, "note", USER, "modprobe fuse" },
   { "kvm", { kvm = { "open /dev/kvm", "EACCES" } }, "note", USER, "--groups kvm" },

@@ -17,11 +17,11 @@ end
 
 local function add_rows(out, rows, colours)
   local width = title_width(rows)
-  local indent = (" "):rep(13 + width)
+  local indent, reset = (" "):rep(13 + width), colours == PLAIN and "" or "\27[0m"
   local before = {}
   for _, row in ipairs(rows) do
-    out[#out + 1] = ("  %s%-7s%s  %s  %s"):format(colours[row.state], row.state, colours == PLAIN and "" or "\27[0m",
-      row.title .. (" "):rep(width - #row.title), row.text)
+    local title = row.title .. (" "):rep(width - #row.title)
+    out[#out + 1] = ("  %s%-7s%s  %s  %s"):format(colours[row.state], row.state, reset, title, row.text)
     if row.now ~= before.now or row.why ~= before.why then
       if row.why then out[#out + 1] = indent .. row.why end
       if row.now then out[#out + 1] = indent .. "now:      " .. row.now end
@@ -38,8 +38,9 @@ local function add_policies(out, policies, colours)
     local state = policy.ok and "ok" or #policy.host > 0 and "missing" or "note"
     out[#out + 1] = ("  %s%-10s%s  %s"):format(colours[state], policy.ok and "can run" or "cannot run",
       colours == PLAIN and "" or "\27[0m", policy.name)
-    for _, sentence in ipairs(policy.host) do out[#out + 1] = "              this host: " .. sentence end
-    for _, sentence in ipairs(policy.version) do out[#out + 1] = "              this version: " .. sentence end
+    local indent = (" "):rep(14)
+    for _, sentence in ipairs(policy.host) do out[#out + 1] = indent .. "this host: " .. sentence end
+    for _, sentence in ipairs(policy.version) do out[#out + 1] = indent .. "this version: " .. sentence end
   end
 end
 
@@ -47,8 +48,8 @@ end
 function M.text(report, colour)
   local colours = colour and COLOURS or PLAIN
   local line = require("moonbox.sanitise").line
-  local out = { ("%s, %s, state in %s"):format(report.kernel, report.root and "as root" or "as an ordinary user",
-    line(report.state)), "" }
+  local caller = report.root and "as root" or "as an ordinary user"
+  local out = { ("%s, %s, state in %s"):format(report.kernel, caller, line(report.state)), "" }
   add_rows(out, report.rows, colours)
   out[#out + 1] = ""
   out[#out + 1] = "policies"
