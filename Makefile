@@ -25,10 +25,16 @@ HARDENING = -fPIC
 endif
 # Deferred, so that `make setup` can install what they look for.
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
-# Static where the distribution has the archives: a cold start then maps four libraries fewer.
-static = $(if $(and $(if $(SANITIZE),,y),$(wildcard $(shell pkg-config --variable=libdir $(1))/$(2))),-l:$(2),$(shell pkg-config --libs $(1)))
-LUA_LIBS = $(call static,luajit,libluajit-5.1.a)
-LIBS = $(call static,libcap,libcap.a) $(call static,yaml-0.1,libyaml.a) -lm -ldl
+# The program is linked statically where the distribution has the archives: a cold start then maps and binds nothing.
+STATIC ?= $(shell printf 'int main(void){return 0;}' > $(B)/static.c 2>/dev/null && \
+	$(CC) -static-pie -o $(B)/static.out $(B)/static.c -l:libluajit-5.1.a -l:libcap.a -l:libyaml.a 2>/dev/null && echo yes)
+ifneq ($(SANITIZE),)
+STATIC =
+endif
+PROGRAM_LIBS = $(if $(STATIC),-static-pie -l:libluajit-5.1.a -l:libcap.a -l:libyaml.a,\
+	-pie -Wl$(comma)-E $(shell pkg-config --libs luajit) $(LIBS)) -lm
+comma = ,
+LIBS = $(shell pkg-config --libs libcap yaml-0.1)
 
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
 LDFLAGS_ALL = -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
@@ -43,7 +49,7 @@ HEADERS = $(wildcard core/*.h core/bind/*.h)
 all: $(B)/moonbox $(B)/lib/moonbox/core.so
 
 $(B)/moonbox: $(B)/core/main.o $(B)/modules.o $(CORE_OBJECTS)
-	$(CC) $(LDFLAGS_ALL) -pie -Wl,-E -o $@ $^ $(LUA_LIBS) $(LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROGRAM_LIBS)
 
 $(B)/lib/moonbox/core.so: $(CORE_OBJECTS)
 	@mkdir -p $(@D)

@@ -18,7 +18,7 @@ int caps_from_name(const char *name)
 
 static int drop_bounding(uint64_t keep, struct err *err)
 {
-    for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++)
+    for (cap_value_t cap = 0; cap < cap_max_bits(); cap++)
         if (!(keep >> cap & 1) && cap_drop_bound(cap) < 0)
             return err_sys(err, "drop capability %d from the bounding set", (int)cap);
     return 0;
@@ -45,7 +45,7 @@ static int set_three(uint64_t permitted, uint64_t inheritable, struct err *err)
 
 static int set_ambient(uint64_t keep, struct err *err)
 {
-    if (cap_reset_ambient() < 0)
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return err_sys(err, "empty the ambient capabilities");
     for (int cap = 0; cap < 64; cap++)
         if (keep >> cap & 1 && cap_set_ambient(cap, CAP_SET) < 0)

@@ -28,7 +28,10 @@ static int group_for(struct cgroup *group, const char *parent, int version, cons
     util_copy(group->groups[i].path, sizeof path, path);
     group->groups[i].version = version;
     group->groups[i].fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return group->groups[i].fd >= 0 ? i : err_sys(err, "open %s", path);
+    group->groups[i].tasks = version == 1 ? openat(group->groups[i].fd, "tasks", O_WRONLY | O_CLOEXEC) : -1;
+    if (group->groups[i].fd < 0 || (version == 1 && group->groups[i].tasks < 0))
+        return err_sys(err, "open %s", path);
+    return i;
 }
 
 static int put(const struct cgroup *group, int i, const char *file, const char *text, struct err *err)
@@ -133,11 +136,11 @@ int cgroup_clone_fd(const struct cgroup *group)
     return -1;
 }
 
-int cgroup_attach(const struct cgroup *group, pid_t pid, struct err *err)
+int cgroup_enter(const struct cgroup *group, struct err *err)
 {
     for (int i = 0; i < group->n; i++)
-        if (group->groups[i].version == 1 && put_number(group, i, "cgroup.procs", (uint64_t)pid, err) < 0)
-            return -1;
+        if (group->groups[i].version == 1 && util_write_all(group->groups[i].tasks, "0", 1) < 0)
+            return err_sys(err, "enter %s", group->groups[i].path);
     return 0;
 }
 
@@ -221,6 +224,7 @@ int cgroup_destroy(struct cgroup *group, struct err *err)
         if (remove_group(group->groups[i].fd, group->groups[i].path) < 0)
             result = err_sys(err, "remove the control group %s", group->groups[i].path);
         util_close(&group->groups[i].fd);
+        util_close(&group->groups[i].tasks);
     }
     group->n = 0;
     return result;

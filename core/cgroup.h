@@ -40,6 +40,7 @@ struct cgroup {
     struct {
         int version;
         int fd;
+        int tasks; /* v1: open for writing, so that the child needs no path; -1 none */
         char path[CGROUP_MAX_PATH];
         bool has[CGROUP_CONTROLLERS], cpuacct;
     } groups[CGROUP_CONTROLLERS + 2];
@@ -64,8 +65,9 @@ int cgroup_create(struct cgroup *group, const struct cgroup_support *support, co
 /* The v2 group's directory for CLONE_INTO_CGROUP, borrowed; -1 none. */
 int cgroup_clone_fd(const struct cgroup *group);
 
-/* Moves a process that has not run yet into the v1 groups. */
-int cgroup_attach(const struct cgroup *group, pid_t pid, struct err *err);
+/* Moves the calling process, which has one thread, into the v1 groups. Only a thread that moves itself is spared the
+ * wait for an RCU grace period, about 5 ms (kernel/cgroup/cgroup.c, cgroup_procs_write_start). */
+int cgroup_enter(const struct cgroup *group, struct err *err);
 
 void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage);
 

@@ -58,9 +58,9 @@ static void enable_controllers(const char *dir)
 
 static void use_unified(struct cgroup_support *support, const char *parent)
 {
-    util_copy(support->unified, sizeof support->unified, parent);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
         if (file_has(parent, "cgroup.subtree_control", names[c])) {
+            util_copy(support->unified, sizeof support->unified, parent);
             support->controllers[c].version = 2;
             util_copy(support->controllers[c].parent, CGROUP_MAX_PATH, parent);
         }

@@ -1,5 +1,6 @@
 #include "child.h"
 
+#include "affinity.h"
 #include "arguments.h"
 #include "caps.h"
 #include "init.h"
@@ -25,7 +26,8 @@
 struct child {
     const struct child_request *request;
     int socket;
-    int proc; /* the sandbox's procfs, until it is confined */
+    int storage; /* the storage folder in our own mount namespace; -1 none */
+    int proc;    /* the sandbox's procfs, until it is confined */
 };
 
 static int die_with_supervisor(struct child *c, struct err *err)
@@ -34,7 +36,7 @@ static int die_with_supervisor(struct child *c, struct err *err)
     return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 ? 0 : err_sys(err, "set the parent-death signal");
 }
 
-static int wait_for_maps(struct child *c, struct err *err)
+static int wait_for_supervisor(struct child *c, struct err *err)
 {
     char byte;
     ssize_t got;
@@ -58,6 +60,21 @@ static int new_session(struct child *c, struct err *err)
 {
     (void)c;
     return setsid() >= 0 ? 0 : err_sys(err, "setsid");
+}
+
+/* An overlay's layers must lie in the mount namespace that mounts it, so the supervisor's descriptor will not do. */
+static int open_storage(struct child *c, struct err *err)
+{
+    const struct child_request *request = c->request;
+    struct stat expected, found;
+    if (!request->storage_path)
+        return 0;
+    c->storage = open(request->storage_path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (c->storage < 0 || fstat(c->storage, &found) < 0 || fstat(request->storage, &expected) < 0)
+        return err_sys(err, "open %s", request->storage_path);
+    if (found.st_dev != expected.st_dev || found.st_ino != expected.st_ino)
+        return err_set(err, ESTALE, "%s was replaced", request->storage_path);
+    return 0;
 }
 
 /* Root of the outer namespace where it has a range; else the one id that there is. */
@@ -86,10 +103,11 @@ static int first_to_go(struct child *c, struct err *err)
     return util_write_file(AT_FDCWD, "/proc/self/oom_score_adj", text) == 0 ? 0 : err_sys(err, "set oom_score_adj");
 }
 
-/* After the supervisor has put us into our control group, so that this is what the namespace shows as "/". */
-static int cgroup_namespace(struct child *c, struct err *err)
+/* Before anything is charged to us, and before the namespace, which shows our groups as "/". */
+static int control_groups(struct child *c, struct err *err)
 {
-    (void)c;
+    if (cgroup_enter(c->request->group, err) < 0)
+        return -1;
     return unshare(CLONE_NEWCGROUP) == 0 ? 0 : err_sys(err, "unshare the cgroup namespace");
 }
 
@@ -113,7 +131,7 @@ static int network(struct child *c, struct err *err)
 
 static int root_directory(struct child *c, struct err *err)
 {
-    const struct root_request root = {c->request->plan, c->request->grants, c->request->storage};
+    const struct root_request root = {c->request->plan, c->request->grants, c->storage};
     umask(0);
     return root_enter(&root, &c->proc, err);
 }
@@ -192,8 +210,16 @@ static int clean_identity(struct child *c, struct err *err)
     return prctl(PR_SET_NAME, "moonbox-init") == 0 ? 0 : err_sys(err, "name init");
 }
 
+static int processors(struct child *c, struct err *err)
+{
+    int pin = c->request->pin;
+    return pin > 0 ? affinity_pin(pin, (unsigned)c->request->supervisor, err) : 0;
+}
+
 static int system_calls(struct child *c, struct err *err)
 {
+    if (c->request->pin > 0 && affinity_lock(err) < 0)
+        return -1;
     return seccomp_install((enum seccomp_profile)c->request->plan->seccomp_profile, err);
 }
 
@@ -202,13 +228,14 @@ static const struct {
     int (*run)(struct child *, struct err *);
 } steps[] = {
     {"die with the supervisor", die_with_supervisor},
-    {"wait for the id maps", wait_for_maps},
+    {"wait for the id maps", wait_for_supervisor},
     {"reset the signals", reset_signals},
     {"start a session", new_session},
+    {"enter the control groups", control_groups},
     /* A change of ids makes a process undumpable, and its files in /proc root's: proc(5). */
     {"offer to the out-of-memory killer", first_to_go},
+    {"open the storage folder", open_storage},
     {"take the outer namespace's ids", outer_ids},
-    {"enter a cgroup namespace", cgroup_namespace},
     {"set the host name", host_name},
     {"set up the network namespace", network},
     {"build the root directory", root_directory},
@@ -216,6 +243,7 @@ static const struct {
     {"enter the nested user namespace", nested_namespace},
     {"join a new session keyring", session_keyring},
     {"set limits and process settings", process_settings},
+    {"stay on the processors", processors},
     {"close descriptors", descriptors},
     {"clean names and arguments", clean_identity},
     {"drop capabilities", capabilities},
@@ -235,7 +263,7 @@ static _Noreturn void report(int socket, const char *step, const struct err *err
 
 _Noreturn void child_main(const struct child_request *request)
 {
-    struct child child = {request, request->socket, -1};
+    struct child child = {request, request->socket, -1, -1};
     struct err err = {0};
     for (size_t i = 0; i < ARRAY_LEN(steps); i++)
         if (steps[i].run(&child, &err) < 0)

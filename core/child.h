@@ -6,15 +6,20 @@
 #ifndef MOONBOX_CHILD_H
 #define MOONBOX_CHILD_H
 
+#include "cgroup.h"
 #include "idmap.h"
 #include "plan.h"
 
 struct child_request {
     const struct plan *plan;
     const struct idmap *map;
+    const struct cgroup *group;
     int socket; /* to the supervisor: first one byte ("maps are written"), then the wire protocol */
-    const int *grants;
+    int *grants;
+    const char *storage_path; /* NULL none; must be the directory that `storage` refers to */
     int storage;
+    pid_t supervisor;
+    int pin; /* processors to stay on; 0 any */
 };
 
 _Noreturn void child_main(const struct child_request *request);

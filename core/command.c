@@ -139,7 +139,7 @@ static _Noreturn void fail(int socket, uint32_t id, int exit_code, const struct 
     _exit(exit_code);
 }
 
-_Noreturn void command_exec(const struct command *command, int socket, uint32_t id)
+static _Noreturn void execute(const struct command *command, int socket, uint32_t id)
 {
     struct err err = {0};
     if (prepare(command, &err) < 0)
@@ -151,4 +151,14 @@ _Noreturn void command_exec(const struct command *command, int socket, uint32_t 
     int code = errno == ENOENT ? 127 : 126;
     err_sys(&err, "%s", command->argv[0]);
     fail(socket, id, code, &err);
+}
+
+/* vfork: the child borrows our memory until it executes or ends, and a copy of it would cost more than all that it
+ * does. It never returns from this frame, and init's signals are blocked. */
+__attribute__((noinline)) pid_t command_start(const struct command *command, int socket, uint32_t id)
+{
+    pid_t pid = vfork();
+    if (pid == 0)
+        execute(command, socket, id);
+    return pid;
 }

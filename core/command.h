@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct command {
     char *cwd, **argv, **env; /* the strings are borrowed from the payload */
@@ -17,8 +18,9 @@ struct command {
 int command_parse(struct command *command, char *payload, size_t length, const int *fds, struct err *err);
 void command_free(struct command *command);
 
-/* In a child of init: own session, stdio, directory, and execve. A failure is sent on `socket` as WIRE_FAILED and
- * ends the process with 127 (no such program) or 126, as a shell does. */
-_Noreturn void command_exec(const struct command *command, int socket, uint32_t id);
+/* Starts it in a child of init: own session, stdio, directory, and execve. Returns the child's pid, or -1 with errno
+ * when there can't be one. A later failure is sent on `socket` as WIRE_FAILED and ends the child with 127 (no such
+ * program) or 126, as a shell does. Returns when the child has executed or ended. */
+pid_t command_start(const struct command *command, int socket, uint32_t id);
 
 #endif

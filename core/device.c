@@ -24,7 +24,7 @@ static const struct {
     {"stderr", "/proc/self/fd/2"},   {"ptmx", "pts/ptmx"},
 };
 
-static int add_node(const struct place *place, const char *target, const char *name, dev_t identity, struct err *err)
+static int add_node(struct place *place, const char *target, const char *name, dev_t identity, struct err *err)
 {
     char host[32];
     snprintf(host, sizeof host, "/dev/%s", name);
@@ -36,13 +36,11 @@ static int add_node(const struct place *place, const char *target, const char *n
         return err_sys(err, "look at %s", host);
     if (!S_ISCHR(st.st_mode) || st.st_rdev != identity)
         return err_set(err, ENODEV, "the host's %s is not the device of that name", host);
-    if (mounts_restrict(copy, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err) < 0)
-        return -1;
     cleanup_fd int point = place_make_target(place, target, false, err);
     return point < 0 ? -1 : mounts_attach(copy, point, err);
 }
 
-static int add_pts(const struct place *place, const char *target, struct err *err)
+static int add_pts(struct place *place, const char *target, struct err *err)
 {
     const struct mount_option options[] = {{"newinstance", NULL}, {"ptmxmode", "0666"}, {"mode", "620"}, {NULL, NULL}};
     cleanup_fd int fs = mounts_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
@@ -52,7 +50,7 @@ static int add_pts(const struct place *place, const char *target, struct err *er
     return point < 0 ? -1 : mounts_attach(fs, point, err);
 }
 
-int device_fill(const struct place *place, const char *path, struct err *err)
+int device_fill(struct place *place, const char *path, struct err *err)
 {
     char target[PATH_MAX];
     for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {

@@ -7,6 +7,6 @@
 
 /* Fills `path` (normally "/dev") on the skeleton. Each node is a copy of the host's mount of it, and its identity
  * (character device, major, minor) is checked on the very descriptor that is then mounted. */
-int device_fill(const struct place *place, const char *path, struct err *err);
+int device_fill(struct place *place, const char *path, struct err *err);
 
 #endif

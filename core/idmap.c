@@ -89,10 +89,22 @@ static int take_slot(struct idmap *map, const char *lock_dir, struct err *err)
     return err_set(err, EAGAIN, "all %d id ranges are in use by sandboxes", SLOTS);
 }
 
+/* From /etc/passwd itself: the entries of /etc/subuid are for its users, and no name service has to be loaded. */
+static void user_name(uid_t uid, char *name, size_t size)
+{
+    FILE *f = fopen("/etc/passwd", "re");
+    if (!f)
+        return;
+    for (struct passwd *pw; (pw = fgetpwent(f));)
+        if (pw->pw_uid == uid && util_copy(name, size, pw->pw_name) == 0)
+            break;
+    fclose(f);
+}
+
 static int find_subordinate(struct idmap *map, struct err *err)
 {
-    struct passwd *pw = getpwuid(geteuid());
-    const char *name = pw ? pw->pw_name : "";
+    char name[256] = "";
+    user_name(geteuid(), name, sizeof name);
     unsigned uids = 0, gids = 0;
     if (!subordinate_range("/etc/subuid", name, geteuid(), &uids) ||
         !subordinate_range("/etc/subgid", name, geteuid(), &gids))

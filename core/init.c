@@ -65,9 +65,7 @@ static void start(struct init *init, const struct wire_header *header, char *pay
         return;
     }
     struct entry *entry = new_entry(init);
-    pid_t pid = entry ? fork() : -1;
-    if (pid == 0)
-        command_exec(&command, init->socket, header->id);
+    pid_t pid = entry ? command_start(&command, init->socket, header->id) : -1;
     if (pid < 0) {
         int saved = errno;
         init->n -= entry != NULL;

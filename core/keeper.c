@@ -114,6 +114,8 @@ static int make_folder(int parent, const char *name, const struct idmap *map, st
     cleanup_fd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return err_sys(err, "open the storage folder");
+    if (geteuid() == 0 && fchown(fd, map->uid_base, map->gid_base) < 0)
+        return err_sys(err, "give the storage folder to the sandbox's ids");
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         if (mkdirat(fd, parts[i], 0755) < 0)
             return err_sys(err, "make %s in the storage folder", parts[i]);
@@ -187,6 +189,8 @@ int keeper_start(struct keeper *keeper, const struct plan *plan, const char *loc
         return -1;
     struct job job = {.parent = parent, .name = name, .period = path ? period : 0};
     /* The keeper first: from here on nothing can be left behind. */
+    if (path && !(keeper->path = strdup(path)))
+        return err_sys(err, "start the keeper");
     if (spawn(keeper, &job, err) == 0 && (!path || open_folder(keeper, parent, name, err) == 0))
         return 0;
     struct err ignored;
@@ -234,6 +238,7 @@ int keeper_stop(struct keeper *keeper, struct err *err)
             result = err_set(err, 0, "the storage folder's keeper ended abnormally");
     }
     util_close(&keeper->pidfd);
+    util_free(&keeper->path);
     idmap_release(&keeper->map);
     return result;
 }

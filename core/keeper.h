@@ -18,6 +18,7 @@ struct keeper {
     int pidfd;
     int lifeline; /* write end: paths of control groups, NUL-terminated; closing it ends the keeper */
     int reports;  /* read end: struct tree_usage records */
+    char *path;   /* of the storage folder, owned; NULL none */
     int folder;   /* O_PATH of the storage folder; -1 none */
 };
 
@@ -32,7 +33,7 @@ int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err)
 /* The newest measurement since the last call: 1 = in *usage, 0 = none, -1 = the keeper has died. */
 int keeper_report(struct keeper *keeper, struct tree_usage *usage);
 
-/* Ends the keeper and waits until the folder is gone. Safe on one that never started (all -1). */
+/* Ends the keeper; waits until the folder is gone, where there is one. Safe on one that never started (all -1). */
 int keeper_stop(struct keeper *keeper, struct err *err);
 
 #endif

@@ -7,13 +7,13 @@
  *   make the control groups         core/cgroup
  *   clone into new namespaces       core/sys     core/child: waits
  *   write the id maps               core/idmap   .
- *   move into v1 control groups     core/cgroup  .
- *   let go ------------------------------------> builds the root (core/root), leaves the outer user namespace,
- *                                                drops everything (core/caps, core/rlimits, core/seccomp)
+ *   let go ------------------------------------> enters its groups, builds the root (core/root), leaves the outer
+ *                                                user namespace, drops everything (core/caps, core/rlimits,
+ *                                                core/seccomp)
  *   wait until ready <-------------------------- becomes init (core/init): "ready", or the step that failed
  *
  * Nothing of a tenant has run when launch() returns; commands follow through sandbox_start (core/sandbox), which init
- * turns into processes (core/command).  There the way ends: command_exec calls execvp.
+ * turns into processes (core/command).  There the way ends: command_start executes it.
  *
  * The child works in a copy of our memory, so it must be let go only when all that it needs is in place, and whatever
  * fails on either side ends it: its socket closes, or its parent-death signal comes.  What lies on the host outside of
@@ -132,12 +132,15 @@ static int clone_child(struct launch *l, struct err *err)
         return err_sys(err, "make a socket pair");
     l->sandbox->socket = pair[0];
     l->child_socket = pair[1];
+    pid_t supervisor = getpid();
     pid_t pid = sys_clone3(spaces, cgroup_clone_fd(&l->sandbox->cgroup), &l->sandbox->pidfd);
     if (pid < 0)
         return err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)");
     if (pid == 0) {
         close(pair[0]);
-        const struct child_request request = {l->plan, l->map, pair[1], l->grants, keeper ? keeper->folder : -1};
+        const struct child_request request = {l->plan, l->map, &l->sandbox->cgroup, pair[1], l->grants,
+                                              keeper ? keeper->path : NULL, keeper ? keeper->folder : -1,
+                                              supervisor, l->options->pin};
         child_main(&request);
     }
     l->sandbox->pid = pid;
@@ -148,11 +151,6 @@ static int clone_child(struct launch *l, struct err *err)
 static int write_maps(struct launch *l, struct err *err)
 {
     return idmap_write(l->map, l->sandbox->pid, err);
-}
-
-static int enter_groups(struct launch *l, struct err *err)
-{
-    return cgroup_attach(&l->sandbox->cgroup, l->sandbox->pid, err);
 }
 
 static int let_go(struct launch *l, struct err *err)
@@ -197,7 +195,6 @@ static const struct {
     {"watch signals", catch_signals},
     {"clone", clone_child},
     {"write the id maps", write_maps},
-    {"enter the control groups", enter_groups},
     {"let the child go", let_go},
     {"set up the sandbox", wait_until_ready},
 };

@@ -9,6 +9,7 @@ struct launch_options {
     const char *name;                     /* of the control groups; unique on the machine */
     struct keeper *keeper;                /* borrowed, outlives the sandbox; NULL none */
     const struct cgroup_support *support; /* NULL: no control groups */
+    int pin;                              /* processors to stay on; 0 any */
     bool signals;                         /* block SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH and report them */
 };
 

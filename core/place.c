@@ -1,24 +1,30 @@
 #include "place.h"
 
+#include "mounts.h"
 #include "sys.h"
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 int place_init(struct place *place, int root, struct err *err)
 {
     struct stat st;
     place->root = root;
+    place->parent = -1;
     if (fstat(root, &st) < 0)
         return err_sys(err, "look at the skeleton");
     place->dev = st.st_dev;
     return 0;
+}
+
+void place_free(struct place *place)
+{
+    util_close(&place->root);
+    util_close(&place->parent);
 }
 
 int place_open(const struct place *place, const char *path)
@@ -39,30 +45,57 @@ static int split(const char *path, char parent[PATH_MAX], const char **name, str
     return 0;
 }
 
-/* The parent directory of `path`, made when absent; it must lie on the skeleton. */
-static int open_parent(const struct place *place, const char *path, const char **name, struct err *err)
+/* Opens the directory `path`, made when absent, and remembers it; it must lie on the skeleton. */
+static int find_parent(struct place *place, const char *path, const char *what, struct err *err)
+{
+    struct stat st;
+    if (place->parent >= 0 && strcmp(place->parent_path, path) == 0)
+        return place->parent;
+    cleanup_fd int fd = path[1] ? place_make_target(place, path, true, err) : place_open(place, "/");
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -1;
+    if (st.st_dev != place->dev)
+        return err_set(err, EXDEV, "%s does not exist in the sandbox, and nothing is created below %s", what, path);
+    util_close(&place->parent);
+    place->parent = steal_fd(&fd);
+    if (util_copy(place->parent_path, sizeof place->parent_path, path) < 0)
+        place->parent_path[0] = '\0';
+    return place->parent;
+}
+
+/* The directory that `path` lies in, borrowed until the next call, and its last name. */
+static int open_parent(struct place *place, const char *path, const char **name, struct err *err)
 {
     char parent[PATH_MAX];
     if (split(path, parent, name, err) < 0)
         return -1;
-    cleanup_fd int fd = parent[1] ? place_make_target(place, parent, true, err) : place_open(place, "/");
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return -1;
-    if (st.st_dev != place->dev)
-        return err_set(err, EXDEV, "%s does not exist in the sandbox, and nothing is created below %s", path, parent);
-    return steal_fd(&fd);
+    return find_parent(place, parent, path, err);
 }
 
-int place_make_target(const struct place *place, const char *path, bool directory, struct err *err)
+/* What is made here is ours alone until the root is entered, so one look by name is enough to find a thing that needs
+ * no following; links and whatever is mounted there are resolved inside the root. */
+static int find_here(struct place *place, int parent, const char *name, const char *path)
 {
-    int found = place_open(place, path);
+    struct stat st;
+    cleanup_fd int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -1;
+    return S_ISLNK(st.st_mode) ? place_open(place, path) : steal_fd(&fd);
+}
+
+int place_make_target(struct place *place, const char *path, bool directory, struct err *err)
+{
+    char parent_path[PATH_MAX];
+    const char *name;
+    if (split(path, parent_path, &name, err) < 0)
+        return -1;
+    bool cached = place->parent >= 0 && strcmp(place->parent_path, parent_path) == 0;
+    int found = cached ? find_here(place, place->parent, name, path) : place_open(place, path);
     if (found >= 0)
         return found;
     if (errno != ENOENT)
         return err_sys(err, "open %s in the root", path);
-    const char *name;
-    cleanup_fd int parent = open_parent(place, path, &name, err);
+    int parent = find_parent(place, parent_path, path, err);
     if (parent < 0)
         return -1;
     if (directory ? mkdirat(parent, name, 0755) < 0 : mknodat(parent, name, S_IFREG | 0644, 0) < 0)
@@ -71,10 +104,10 @@ int place_make_target(const struct place *place, const char *path, bool director
     return made >= 0 ? made : err_sys(err, "open %s in the root", path);
 }
 
-int place_symlink(const struct place *place, const char *path, const char *to, struct err *err)
+int place_symlink(struct place *place, const char *path, const char *to, struct err *err)
 {
     const char *name;
-    cleanup_fd int parent = open_parent(place, path, &name, err);
+    int parent = open_parent(place, path, &name, err);
     if (parent < 0)
         return -1;
     if (symlinkat(to, parent, name) < 0)
@@ -82,29 +115,23 @@ int place_symlink(const struct place *place, const char *path, const char *to, s
     return 0;
 }
 
-int place_file(const struct place *place, const char *path, const char *text, mode_t mode, struct err *err)
+int place_file(struct place *place, const char *path, const char *text, mode_t mode, struct err *err)
 {
     const char *name;
-    cleanup_fd int parent = open_parent(place, path, &name, err);
+    int parent = open_parent(place, path, &name, err);
     if (parent < 0)
         return -1;
-    if (unlinkat(parent, name, 0) < 0 && errno != ENOENT)
-        return err_sys(err, "replace %s", path);
-    cleanup_fd int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd < 0 || util_write_all(fd, text, strlen(text)) < 0 || fchmod(fd, mode) < 0)
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+    cleanup_fd int fd = openat(parent, name, flags, mode);
+    if (fd < 0 && errno == EEXIST && unlinkat(parent, name, 0) == 0)
+        fd = openat(parent, name, flags, mode);
+    if (fd < 0 || util_write_all(fd, text, strlen(text)) < 0)
         return err_sys(err, "write %s", path);
     return 0;
 }
 
-int place_drop_staging(const struct place *place, struct err *err)
+int place_stage(int fs, struct err *err)
 {
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "/proc/self/fd/%d%s", place->root, PLACE_STAGING);
-    while (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-        continue;
-    if (errno != EINVAL && errno != ENOENT)
-        return err_sys(err, "unmount the staging point");
-    if (unlinkat(place->root, PLACE_STAGING + 1, AT_REMOVEDIR) < 0)
-        return err_sys(err, "remove the staging point");
-    return 0;
+    cleanup_fd int point = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return point < 0 ? err_sys(err, "open /usr") : mounts_attach(fs, point, err);
 }

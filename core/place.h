@@ -10,26 +10,33 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define PLACE_STAGING "/.staging"
+enum { PLACE_MAX_PARENT = 128 };
 
 struct place {
     int root;  /* the skeleton's root, owned */
     dev_t dev; /* its filesystem */
+    /* The directory that something was made in last: rows come in groups (/etc, /dev). */
+    int parent;
+    char parent_path[PLACE_MAX_PARENT];
 };
 
 /* Takes `root`. */
 int place_init(struct place *place, int root, struct err *err);
+void place_free(struct place *place);
 
 /* An O_PATH descriptor of what lies at an absolute path, or -1 with errno. */
 int place_open(const struct place *place, const char *path);
 
 /* The same, made when absent (parents 0755): a directory, or an empty file to mount over. */
-int place_make_target(const struct place *place, const char *path, bool directory, struct err *err);
+int place_make_target(struct place *place, const char *path, bool directory, struct err *err);
 
-int place_symlink(const struct place *place, const char *path, const char *to, struct err *err);
-int place_file(const struct place *place, const char *path, const char *text, mode_t mode, struct err *err);
+int place_symlink(struct place *place, const char *path, const char *to, struct err *err);
+int place_file(struct place *place, const char *path, const char *text, mode_t mode, struct err *err);
 
-/* Unmounts everything from the staging point and removes it. */
-int place_drop_staging(const struct place *place, struct err *err);
+/* Attaches a filesystem outside of the skeleton, over the host's /usr as this mount namespace sees it (nothing of it is
+ * needed any more), where it goes with everything of the host's. An overlay's layers and the sources of copies must be
+ * attached somewhere (open_tree(2); clone_private_mount before Linux 6.15), and unmounting them one by one would cost
+ * an RCU grace period each. */
+int place_stage(int fs, struct err *err);
 
 #endif

@@ -19,17 +19,31 @@ enum { HARMLESS = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 struct builder {
     const struct root_request *request;
     struct place place; /* the skeleton, attached */
-    int writable;       /* root of the writable filesystem, attached at the skeleton's staging point; -1 none */
+    int writable;       /* root of the writable filesystem, staged; -1 none */
     int empty;          /* a tmpfs with an empty `dir` and `file` that masks are copied from */
     int proc;
 };
 
-static int row_bind(struct builder *b, const struct mount_row *row, int grant, struct err *err)
+/* All sources are copied before anything is attached that could lie over them. */
+static int copy_sources(struct builder *b, struct err *err)
 {
-    cleanup_fd int copy = grant >= 0 ? fcntl(grant, F_DUPFD_CLOEXEC, 0) : mounts_copy(AT_FDCWD, row->source, err);
-    if (copy < 0)
-        return row->optional && err->code == ENOENT ? 0 : -1;
+    const struct plan *plan = b->request->plan;
+    for (size_t i = 0; i < plan->n_mounts; i++) {
+        const struct mount_row *row = &plan->mounts[i];
+        if (row->kind != MOUNT_BIND || b->request->sources[i] >= 0)
+            continue;
+        b->request->sources[i] = mounts_copy(AT_FDCWD, row->source, err);
+        if (b->request->sources[i] < 0 && !(row->optional && err->code == ENOENT))
+            return -1;
+    }
+    return 0;
+}
+
+static int row_bind(struct builder *b, const struct mount_row *row, int copy, struct err *err)
+{
     struct stat st;
+    if (copy < 0)
+        return 0;
     if (fstat(copy, &st) < 0)
         return err_sys(err, "look at %s", row->source);
     if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
@@ -42,8 +56,8 @@ static int row_bind(struct builder *b, const struct mount_row *row, int grant, s
 
 static int row_writable(struct builder *b, const struct mount_row *row, struct err *err)
 {
-    cleanup_fd int copy = mounts_copy(b->writable, row->target + 1, err);
-    if (copy < 0 || mounts_restrict(copy, HARMLESS, err) < 0)
+    cleanup_fd int copy = mounts_copy(b->writable, row->target + 1, err); /* as harmless as its source */
+    if (copy < 0)
         return -1;
     cleanup_fd int target = place_make_target(&b->place, row->target, true, err);
     return target < 0 ? -1 : mounts_attach(copy, target, err);
@@ -97,9 +111,7 @@ static int row_mask(struct builder *b, const struct mount_row *row, struct err *
     if (fstat(target, &st) < 0)
         return err_sys(err, "look at it");
     cleanup_fd int cover = mounts_copy(b->empty, S_ISDIR(st.st_mode) ? "dir" : "file", err);
-    if (cover < 0 || mounts_restrict(cover, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC | HARMLESS, err) < 0)
-        return -1;
-    return mounts_attach(cover, target, err);
+    return cover < 0 ? -1 : mounts_attach(cover, target, err);
 }
 
 static int apply_row(struct builder *b, size_t i, struct err *err)
@@ -107,7 +119,7 @@ static int apply_row(struct builder *b, size_t i, struct err *err)
     const struct mount_row *row = &b->request->plan->mounts[i];
     switch (row->kind) {
     case MOUNT_BIND:
-        return row_bind(b, row, b->request->grants[i], err);
+        return row_bind(b, row, b->request->sources[i], err);
     case MOUNT_SYMLINK:
         return place_symlink(&b->place, row->target, row->text, err);
     case MOUNT_FILE:
@@ -128,24 +140,15 @@ static int apply_row(struct builder *b, size_t i, struct err *err)
     return err_set(err, EINVAL, "unknown kind of mount row %d", (int)row->kind);
 }
 
-/* Stages a filesystem at the skeleton's staging point: an overlay's layers and the sources of copies must be
- * attached somewhere in this mount namespace (open_tree(2); clone_private_mount before Linux 6.15). */
-static int stage(struct builder *b, int fs, struct err *err)
-{
-    cleanup_fd int point = place_make_target(&b->place, PLACE_STAGING, true, err);
-    return point < 0 ? -1 : mounts_attach(fs, point, err);
-}
-
 static int make_empty(struct builder *b, struct err *err)
 {
     const struct mount_option options[] = {{"size", "4k"}, {"nr_inodes", "4"}, {"mode", "755"}, {NULL, NULL}};
     b->empty = mounts_new("tmpfs", options, HARMLESS | MOUNT_ATTR_NOEXEC, err);
     if (b->empty < 0)
         return -1;
-    cleanup_fd int file = openat(b->empty, "file", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-    if (file < 0 || mkdirat(b->empty, "dir", 0555) < 0)
+    if (mknodat(b->empty, "file", S_IFREG | 0444, 0) < 0 || mkdirat(b->empty, "dir", 0555) < 0)
         return err_sys(err, "make the empty file and directory");
-    return stage(b, b->empty, err);
+    return mounts_restrict(b->empty, MOUNT_ATTR_RDONLY, err) < 0 ? -1 : place_stage(b->empty, err);
 }
 
 static int make_skeleton(struct builder *b, struct err *err)
@@ -167,6 +170,8 @@ static int build(struct builder *b, struct err *err)
     const struct plan *plan = b->request->plan;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return err_sys(err, "make all mounts private");
+    if (copy_sources(b, err) < 0)
+        return -1;
     if (make_skeleton(b, err) < 0)
         return err_wrap(err, "skeleton");
     if (make_empty(b, err) < 0)
@@ -174,14 +179,14 @@ static int build(struct builder *b, struct err *err)
     for (size_t i = 0; i < plan->n_mounts; i++) {
         const struct mount_row *row = &plan->mounts[i];
         if (row->kind == MOUNT_WRITABLE && b->writable < 0) {
-            b->writable = storage_mount(&b->place, plan, b->request->storage, err);
+            b->writable = storage_mount(plan, b->request->storage, err);
             if (b->writable < 0)
                 return err_wrap(err, "writable filesystem");
         }
         if (apply_row(b, i, err) < 0)
             return err_wrap(err, "%s", row->target);
     }
-    return place_drop_staging(&b->place, err);
+    return 0;
 }
 
 /* Swaps the roots without a directory for the old one: pivot_root(2), "pivot_root(".", ".")". */
@@ -198,13 +203,13 @@ static int move_in(struct builder *b, struct err *err)
 int root_enter(const struct root_request *request, int *proc, struct err *err)
 {
     struct builder b = {.request = request, .writable = -1, .empty = -1, .proc = -1};
-    b.place.root = -1;
+    b.place.root = b.place.parent = -1;
     int result = build(&b, err);
     if (result == 0)
         result = move_in(&b, err);
     util_close(&b.writable);
     util_close(&b.empty);
-    util_close(&b.place.root);
+    place_free(&b.place);
     *proc = b.proc;
     return result;
 }

@@ -17,8 +17,8 @@
 
 struct root_request {
     const struct plan *plan;
-    const int *grants; /* per mount row: a detached tree prepared by the host side, or -1 */
-    int storage;       /* directory with upper/ and work/ for STORAGE_DISK, else -1 */
+    int *sources; /* per mount row: a detached tree that the host side has prepared, or -1; filled up here */
+    int storage;  /* directory with upper/ and work/ for STORAGE_DISK, else -1 */
 };
 
 /* Builds the root and makes it the process's root and current directory; nothing of the host remains mounted.

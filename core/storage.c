@@ -1,6 +1,7 @@
 #include "storage.h"
 
 #include "mounts.h"
+#include "place.h"
 #include "util.h"
 
 #include <errno.h>
@@ -12,12 +13,6 @@
 #include <sys/stat.h>
 
 enum { HARMLESS = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
-
-static int attach_staging(const struct place *place, int fs, struct err *err)
-{
-    cleanup_fd int point = place_make_target(place, PLACE_STAGING, true, err);
-    return point < 0 ? -1 : mounts_attach(fs, point, err);
-}
 
 /* Makes `path` (absolute) below `root`: parents as root's, the last directory the agent's. */
 static int make_directory(int root, const struct plan *plan, const struct mount_row *row, struct err *err)
@@ -46,23 +41,23 @@ static int make_directories(int root, const struct plan *plan, struct err *err)
     return 0;
 }
 
-static int mount_memory(const struct place *place, const struct plan *plan, struct err *err)
+static int mount_memory(const struct plan *plan, struct err *err)
 {
     char size[32], inodes[32];
     snprintf(size, sizeof size, "%llu", (unsigned long long)plan->storage_size);
     snprintf(inodes, sizeof inodes, "%llu", (unsigned long long)plan->storage_inodes);
     const struct mount_option options[] = {{"size", size}, {"nr_inodes", inodes}, {"mode", "755"}, {NULL, NULL}};
     cleanup_fd int fs = mounts_new("tmpfs", options, HARMLESS, err);
-    if (fs < 0 || make_directories(fs, plan, err) < 0 || attach_staging(place, fs, err) < 0)
+    if (fs < 0 || make_directories(fs, plan, err) < 0 || place_stage(fs, err) < 0)
         return -1;
     return steal_fd(&fs);
 }
 
-static int mount_disk(const struct place *place, const struct plan *plan, int folder, struct err *err)
+static int mount_disk(const struct plan *plan, int folder, struct err *err)
 {
     const struct mount_option lower_options[] = {{"size", "1m"}, {"mode", "755"}, {NULL, NULL}};
     cleanup_fd int lower = mounts_new("tmpfs", lower_options, HARMLESS, err);
-    if (lower < 0 || make_directories(lower, plan, err) < 0 || attach_staging(place, lower, err) < 0)
+    if (lower < 0 || make_directories(lower, plan, err) < 0 || place_stage(lower, err) < 0)
         return -1;
     char lower_path[64], upper_path[64], work_path[64];
     snprintf(lower_path, sizeof lower_path, "/proc/self/fd/%d", lower);
@@ -71,12 +66,12 @@ static int mount_disk(const struct place *place, const struct plan *plan, int fo
     const struct mount_option options[] = {
         {"lowerdir", lower_path}, {"upperdir", upper_path}, {"workdir", work_path}, {"userxattr", NULL}, {NULL, NULL}};
     cleanup_fd int fs = mounts_new("overlay", options, HARMLESS, err);
-    if (fs < 0 || attach_staging(place, fs, err) < 0)
+    if (fs < 0 || place_stage(fs, err) < 0)
         return -1;
     return steal_fd(&fs);
 }
 
-int storage_mount(const struct place *place, const struct plan *plan, int folder, struct err *err)
+int storage_mount(const struct plan *plan, int folder, struct err *err)
 {
-    return plan->storage == STORAGE_MEMORY ? mount_memory(place, plan, err) : mount_disk(place, plan, folder, err);
+    return plan->storage == STORAGE_MEMORY ? mount_memory(plan, err) : mount_disk(plan, folder, err);
 }

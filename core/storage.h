@@ -7,11 +7,10 @@
 #define MOONBOX_STORAGE_H
 
 #include "err.h"
-#include "place.h"
 #include "plan.h"
 
-/* Mounts it at the skeleton's staging point, with every MOUNT_WRITABLE directory of the plan in it, owned by the
+/* Mounts it, staged (core/place), with every MOUNT_WRITABLE directory of the plan in it, owned by the
  * agent. `folder` is a descriptor of the storage folder, or -1 for memory. Returns its root's descriptor. */
-int storage_mount(const struct place *place, const struct plan *plan, int folder, struct err *err);
+int storage_mount(const struct plan *plan, int folder, struct err *err);
 
 #endif

@@ -16,6 +16,7 @@
 #define BIND_KEEPER "moonbox.keeper"
 #define BIND_LOCK "moonbox.lock"
 #define BIND_FILE "moonbox.file"
+#define BIND_WORKER "moonbox.worker"
 
 /* Pushes nil, the message and the code's name. Returns 3. */
 int bind_failure(lua_State *L, const struct err *err);

@@ -121,35 +121,75 @@ static int push_reply(lua_State *L, const struct reply *reply, int status, doubl
     return push_failure(L, "EPIPE", "it ended without a result (%f)", status);
 }
 
-/* core.sacrifice(f, { seconds=, memory=bytes }) -> text | nil, message, CODE */
+struct worker {
+    pid_t pid; /* 0: finished */
+    int in;
+    double deadline, seconds, memory;
+};
+
+static int end_worker(struct worker *worker)
+{
+    int status = 0;
+    if (worker->pid <= 0)
+        return 0;
+    kill(worker->pid, SIGKILL);
+    while (waitpid(worker->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    worker->pid = 0;
+    util_close(&worker->in);
+    return status;
+}
+
+/* core.sacrifice(f, { seconds=, memory=bytes }) -> worker | nil, message, CODE: begins to run f. */
 static int sacrifice(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     luaL_checktype(L, 2, LUA_TTABLE);
     double seconds = bind_number_field(L, 2, "seconds", 2), memory = bind_number_field(L, 2, "memory", 64 << 20);
+    struct worker *worker = lua_newuserdata(L, sizeof *worker);
+    *worker = (struct worker){.in = -1, .deadline = util_monotonic() + seconds, .seconds = seconds, .memory = memory};
+    luaL_getmetatable(L, BIND_WORKER);
+    lua_setmetatable(L, -2);
     struct err err;
-    int ends[2], status = 0;
+    int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_sys(&err, "make a pipe"), bind_failure(L, &err);
     pid_t pid = fork();
     if (pid == 0)
         run_child(L, ends[1], memory);
     close(ends[1]);
-    cleanup_fd int in = ends[0];
+    worker->in = ends[0];
     if (pid < 0)
         return err_sys(&err, "fork"), bind_failure(L, &err);
+    worker->pid = pid;
+    return 1;
+}
+
+/* worker:finish() -> the text that the function returned | nil, message, CODE: "ETIME", "ENOMEM", "ELUA" (an error in
+ * the function), "EFBIG" (too much text). Waits for it; once only. */
+static int finish(lua_State *L)
+{
+    struct worker *worker = luaL_checkudata(L, 1, BIND_WORKER);
+    if (worker->pid <= 0)
+        return luaL_error(L, "the worker has finished already");
     struct reply reply = {0};
-    collect(in, util_monotonic() + seconds, &reply);
-    kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    int pushed = push_reply(L, &reply, status, seconds, memory);
+    collect(worker->in, worker->deadline, &reply);
+    int status = end_worker(worker);
+    int pushed = push_reply(L, &reply, status, worker->seconds, worker->memory);
     free(reply.bytes);
     return pushed;
 }
 
+static int abandon(lua_State *L)
+{
+    end_worker(luaL_checkudata(L, 1, BIND_WORKER));
+    return 0;
+}
+
 int bind_sacrifice(lua_State *L)
 {
+    static const luaL_Reg methods[] = {{"finish", finish}, {NULL, NULL}};
+    bind_class(L, BIND_WORKER, methods, abandon);
     lua_pushcfunction(L, sacrifice);
     return 1;
 }

@@ -24,7 +24,7 @@ static struct sandbox *check(lua_State *L)
     return &handle->sandbox;
 }
 
-/* core.launch(plan, { lock_dir=, name=, keeper= or nil, cgroups=bool, signals=bool })
+/* core.launch(plan, { lock_dir=, name=, keeper= or nil, cgroups=bool, pin=processors or 0, signals=bool })
  *   -> sandbox handle | nil, message, CODE. The handle keeps plan and keeper alive. */
 static int launch_sandbox(lua_State *L)
 {
@@ -34,6 +34,7 @@ static int launch_sandbox(lua_State *L)
         .lock_dir = bind_string_field(L, 2, "lock_dir", ""),
         .name = bind_string_field(L, 2, "name", "sandbox"),
         .support = bind_bool_field(L, 2, "cgroups") ? bind_cgroup_support() : NULL,
+        .pin = (int)bind_number_field(L, 2, "pin", 0),
         .signals = bind_bool_field(L, 2, "signals"),
     };
     lua_getfield(L, 2, "keeper");

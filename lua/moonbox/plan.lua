@@ -244,11 +244,20 @@ function M.compile(data, host)
   }
 end
 
---- Loads a policy argument and compiles it: plan, or nil and diagnostics. What most callers want.
+--- Begins to load a policy argument, beside this process. Returns a function that returns its plan, or nil and
+-- diagnostics.
+function M.begin(argument)
+  local finish = require("moonbox.policy").begin(argument)
+  return function()
+    local data, diagnostics = finish()
+    if not data then return nil, diagnostics end
+    return M.compile(data)
+  end
+end
+
+--- The same, waited for: what most callers want.
 function M.load(argument)
-  local data, diagnostics = require("moonbox.policy").load(argument)
-  if not data then return nil, diagnostics end
-  return M.compile(data)
+  return M.begin(argument)()
 end
 
 local function copy(value)

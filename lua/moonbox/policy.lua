@@ -181,18 +181,8 @@ local sentences = {
   ENOMEM = "needs more than 64 MB of memory to be read; look for a table, text or recursion without end",
 }
 
---- Runs `work(session)` in a sacrificed process. Returns what it returned, or nil and diagnostics
--- ({ file, line, text }, …). `label` names the file in messages about the budget.
-function M.sacrificed(label, options, work)
-  local core = require "moonbox.core"
-  local text, message, code = core.sacrifice(function()
-    -- A process that lives for a millisecond pays for compiled traces and never runs them.
-    jit.off()
-    local session = M.session(options)
-    local data = work(session)
-    if #session.diagnostics > 0 then data = nil end
-    return json.encode { data = data, diagnostics = json.array(session:sorted()) }
-  end, M.budget)
+-- What the worker sent, as data or diagnostics.
+local function received(label, text, message, code)
   if not text then
     if code == "ELUA" and tostring(message):find("not enough memory", 1, true) then code = "ENOMEM" end
     local sentence = sentences[code] or ("can't be read: " .. tostring(message))
@@ -204,14 +194,44 @@ function M.sacrificed(label, options, work)
   return result.data
 end
 
---- Loads a policy: a path or a shipped name. Returns its data, or nil and diagnostics in file order
--- ({ file, line, text }, …; `line` is nil when there is no file). `options.lines` adds `from`, the line of
--- every key.
-function M.load(argument, options)
+--- Begins to run `work(session)` in a sacrificed process, beside this one. Returns a function that waits for it and
+-- returns what it returned, or nil and diagnostics ({ file, line, text }, …). `label` names the file in messages about
+-- the budget.
+function M.begin_sacrificed(label, options, work)
+  local worker, message, code = require("moonbox.core").sacrifice(function()
+    -- A process that lives for a millisecond pays for compiled traces and never runs them.
+    jit.off()
+    local session = M.session(options)
+    local data = work(session)
+    if #session.diagnostics > 0 then data = nil end
+    return json.encode { data = data, diagnostics = json.array(session:sorted()) }
+  end, M.budget)
+  return function()
+    if not worker then return received(label, nil, message, code) end
+    return received(label, worker:finish())
+  end
+end
+
+--- The same, waited for.
+function M.sacrificed(label, options, work)
+  return M.begin_sacrificed(label, options, work)()
+end
+
+--- Begins to load a policy: a path or a shipped name. Returns a function that returns its data, or nil and diagnostics
+-- in file order ({ file, line, text }, …; `line` is nil when there is no file). `options.lines` adds `from`, the line
+-- of every key.
+function M.begin(argument, options)
   local policies = require "moonbox.policies"
   local path, label = policies.find(argument)
-  if not path then return nil, { { file = argument, text = label } } end
-  return M.sacrificed(label, options, function(session) return M.evaluate(session, path, label) end)
+  if not path then
+    return function() return nil, { { file = argument, text = label } } end
+  end
+  return M.begin_sacrificed(label, options, function(session) return M.evaluate(session, path, label) end)
+end
+
+--- The same, waited for.
+function M.load(argument, options)
+  return M.begin(argument, options)()
 end
 
 --- Loads a group file (ecosystem/npm.lua and the like) by itself, for checking: true, or nil and diagnostics.

@@ -20,14 +20,27 @@ Box.__index = Box
 -- Storage folders that are in use, by path: { keeper=, plan handle= }.
 local storages = {}
 
+local state_root
+
 local function state()
+  if state_root then return state_root end
   local root, message = require("moonbox.task").root()
   if not root then return nil, message end
   for _, name in ipairs { "", "/boxes", "/ids" } do
     local made, why = sys.mkdirs(root .. name, 448)
     if not made then return nil, why end
   end
+  state_root = root
   return root
+end
+
+--- Does what does not depend on a plan yet: looks for control groups, makes the state directories, loads what opening a
+-- box needs. Trouble shows when a box is opened.
+function M.prepare()
+  core.cgroups()
+  state()
+  require "moonbox.supervise"
+  require "moonbox.unbuilt"
 end
 
 -- The keeper of a box: the one that owns the storage folder it is opened on, or one of its own.

@@ -160,6 +160,7 @@ end
 
 --- Supervises command `id` of `box` to its end. Returns an outcome, or nil, sentence, code.
 function M.run(box, id, spec, began)
+  collectgarbage("restart")
   local limit = math.min(spec.time or math.huge, box.plan.limits.time)
   local levels = holding.levels(box.plan, box.groups)
   local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},

@@ -23,9 +23,11 @@ local function in_process()
       return { kind = "file" }
     end,
   }, sacrifice = function(work)
-    local ok, text = pcall(work)
-    if ok then return text end
-    return nil, tostring(text), "ELUA"
+    return { finish = function()
+      local ok, text = pcall(work)
+      if ok then return text end
+      return nil, tostring(text), "ELUA"
+    end }
   end }
 end
 

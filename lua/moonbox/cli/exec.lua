@@ -58,8 +58,11 @@ local function environment(list)
   return out
 end
 
+-- The policy is read beside this process, which meanwhile looks at the host.
 local function plan_for(options)
-  local plan, diagnostics = require("moonbox.plan").load(options.policy or "offline")
+  local finish = require("moonbox.plan").begin(options.policy or "offline")
+  require("moonbox.sandbox").prepare()
+  local plan, diagnostics = finish()
   if not plan then
     for _, d in ipairs(diagnostics) do sys.write(2, require("moonbox.policy").format(d) .. "\n") end
     return nil, BAD_POLICY
