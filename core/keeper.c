@@ -220,23 +220,55 @@ int keeper_report(struct keeper *keeper, struct tree_usage *usage)
     }
 }
 
+/* Keepers without a folder, which have nothing left to do, are not waited for but reaped when it suits. */
+static int leaving[64];
+static size_t n_leaving;
+
+static void reap_leaving(bool wait)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n_leaving; i++) {
+        siginfo_t info = {0};
+        int waited = waitid(P_PIDFD, (id_t)leaving[i], &info, WEXITED | (wait ? 0 : WNOHANG));
+        if (waited == 0 && info.si_pid == 0)
+            leaving[kept++] = leaving[i];
+        else
+            close(leaving[i]);
+    }
+    n_leaving = kept;
+}
+
+static void let_leave(struct keeper *keeper)
+{
+    reap_leaving(n_leaving == ARRAY_LEN(leaving));
+    if (n_leaving < ARRAY_LEN(leaving))
+        leaving[n_leaving++] = steal_fd(&keeper->pidfd);
+}
+
+static int wait_for(struct keeper *keeper, struct err *err)
+{
+    siginfo_t info;
+    int waited;
+    do {
+        waited = waitid(P_PIDFD, (id_t)keeper->pidfd, &info, WEXITED);
+    } while (waited < 0 && errno == EINTR);
+    if (waited < 0)
+        return err_sys(err, "wait for the keeper");
+    if (info.si_code != CLD_EXITED || info.si_status != 0)
+        return err_set(err, 0, "the storage folder's keeper ended abnormally");
+    return 0;
+}
+
 int keeper_stop(struct keeper *keeper, struct err *err)
 {
     int result = 0;
     util_close(&keeper->lifeline);
     util_close(&keeper->reports);
     util_close(&keeper->folder);
-    if (keeper->pidfd >= 0) {
-        siginfo_t info;
-        int waited;
-        do {
-            waited = waitid(P_PIDFD, (id_t)keeper->pidfd, &info, WEXITED);
-        } while (waited < 0 && errno == EINTR);
-        if (waited < 0)
-            result = err_sys(err, "wait for the keeper");
-        else if (info.si_code != CLD_EXITED || info.si_status != 0)
-            result = err_set(err, 0, "the storage folder's keeper ended abnormally");
-    }
+    if (keeper->pidfd >= 0 && !keeper->path)
+        let_leave(keeper);
+    if (keeper->pidfd >= 0)
+        result = wait_for(keeper, err);
     util_close(&keeper->pidfd);
     util_free(&keeper->path);
     idmap_release(&keeper->map);

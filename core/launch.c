@@ -10,10 +10,11 @@
  *   let go ------------------------------------> enters its groups, builds the root (core/root), leaves the outer
  *                                                user namespace, drops everything (core/caps, core/rlimits,
  *                                                core/seccomp)
- *   wait until ready <-------------------------- becomes init (core/init): "ready", or the step that failed
+ *   sandbox_next hears it <--------------------- becomes init (core/init): "ready", or the step that failed
  *
- * Nothing of a tenant has run when launch() returns; commands follow through sandbox_start (core/sandbox), which init
- * turns into processes (core/command).  There the way ends: command_start executes it.
+ * launch() does not wait for the child.  Commands follow through sandbox_start (core/sandbox); init, which comes to be
+ * only when every step has passed, turns them into processes (core/command).  There the way ends: command_start
+ * executes it.
  *
  * The child works in a copy of our memory, so it must be let go only when all that it needs is in place, and whatever
  * fails on either side ends it: its socket closes, or its parent-death signal comes.  What lies on the host outside of
@@ -28,7 +29,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -37,9 +37,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-
-/* A host that can't set a sandbox up in this time is broken or stuck. */
-enum { READY_SECONDS = 60 };
 
 struct launch {
     const struct plan *plan;
@@ -158,33 +155,6 @@ static int let_go(struct launch *l, struct err *err)
     return util_write_all(l->sandbox->socket, "g", 1) == 0 ? 0 : err_sys(err, "let the child go");
 }
 
-static int wait_until_ready(struct launch *l, struct err *err)
-{
-    struct wire_reader *reader = &l->sandbox->reader;
-    double deadline = util_monotonic() + READY_SECONDS;
-    for (;;) {
-        struct pollfd polled = {.fd = l->sandbox->socket, .events = POLLIN};
-        int got = wire_read(l->sandbox->socket, reader);
-        if (got < 0)
-            return err_set(err, EPIPE, "it ended while it was set up");
-        if (got > 0)
-            break;
-        double left = deadline - util_monotonic();
-        if (left <= 0)
-            return err_set(err, ETIMEDOUT, "it was not ready after %d s", READY_SECONDS);
-        if (poll(&polled, 1, (int)(left * 1000) + 1) < 0 && errno != EINTR)
-            return err_sys(err, "wait for it");
-    }
-    if (reader->header.type == WIRE_READY) {
-        wire_reader_next(reader);
-        return 0;
-    }
-    if (reader->header.type != WIRE_FAILED || reader->header.length != sizeof(struct wire_failed))
-        return err_set(err, EPROTO, "it spoke nonsense");
-    const struct wire_failed *failed = (const void *)reader->payload;
-    return err_set(err, failed->code, "%.*s", (int)sizeof failed->text, failed->text);
-}
-
 static const struct {
     const char *name;
     int (*run)(struct launch *, struct err *);
@@ -196,7 +166,6 @@ static const struct {
     {"clone", clone_child},
     {"write the id maps", write_maps},
     {"let the child go", let_go},
-    {"set up the sandbox", wait_until_ready},
 };
 
 static void close_grants(struct launch *l)

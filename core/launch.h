@@ -13,7 +13,8 @@ struct launch_options {
     bool signals;                         /* block SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH and report them */
 };
 
-/* Starts the sandbox that the plan describes. The plan is borrowed until sandbox_close. On failure nothing of it is
+/* Starts the sandbox that the plan describes; whether its setting up succeeds is told by sandbox_wait_ready or as an
+ * event. The plan is borrowed until sandbox_close. On failure nothing of it is
  * left. The caller owns *sandbox's contents and ends them with sandbox_close. */
 int launch(const struct plan *plan, const struct launch_options *options, struct sandbox *sandbox, struct err *err);
 

@@ -38,6 +38,8 @@ struct sandbox {
     struct running *commands;
     uint32_t next_id;
     bool keeper_gone;
+    bool ready; /* init has said so; until then nothing of a tenant has run */
+    char why[WIRE_MAX_REPLY + 32];
 };
 
 enum event_kind {
@@ -47,6 +49,7 @@ enum event_kind {
     EVENT_SIGNAL,  /* the supervisor was asked to: `signal` */
     EVENT_USAGE,   /* init's answer: `usage` */
     EVENT_STORAGE, /* a measurement of the storage folder: `storage` */
+    EVENT_NOT_STARTED, /* the sandbox could not be set up, nothing has run: `why` */
     EVENT_GONE,    /* init has ended, or spoke nonsense: the sandbox is over; `why` */
 };
 
@@ -80,6 +83,10 @@ struct start_request {
     bool pty; /* stdin and stdout then pass through it; stderr is not used */
     int rows, cols;
 };
+
+/* Waits until the sandbox is set up. 0, or -1 with the step that failed in err. Not needed before sandbox_start: a
+ * command that is sent early waits in the socket. */
+int sandbox_wait_ready(struct sandbox *sandbox, struct err *err);
 
 /* Starts a command. Returns it (the sandbox's, until sandbox_forget), or NULL with err set. A program that can't be
  * executed shows up as EVENT_EXIT with `failed`. */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -43,6 +44,23 @@ static bool take_master(struct running *running, struct wire_reader *reader)
     return stream_input(&running->streams[STREAM_STDIN], STDIN_FILENO, in, &err) == 0;
 }
 
+/* How the setting up went. */
+static bool take_outcome(struct sandbox *sandbox, const struct wire_reader *reader, struct event *event, bool *have)
+{
+    const struct wire_failed *failed = (const void *)reader->payload;
+    if (sandbox->ready)
+        return false;
+    sandbox->ready = true;
+    if (reader->header.type == WIRE_READY)
+        return reader->header.length == 0;
+    if (reader->header.length != sizeof *failed)
+        return false;
+    snprintf(sandbox->why, sizeof sandbox->why, "set up the sandbox: %.*s", (int)sizeof failed->text, failed->text);
+    *event = (struct event){.kind = EVENT_NOT_STARTED, .why = sandbox->why};
+    *have = true;
+    return true;
+}
+
 static bool take_payload(const struct wire_reader *reader, void *to, size_t size)
 {
     if (reader->header.length != size)
@@ -63,6 +81,10 @@ static void has_exited(struct running *running)
 static bool take_frame(struct sandbox *sandbox, struct wire_reader *reader, struct event *event, bool *have)
 {
     struct running *running = find(sandbox, reader->header.id);
+    if (reader->header.type == WIRE_READY || (reader->header.type == WIRE_FAILED && reader->header.id == 0))
+        return take_outcome(sandbox, reader, event, have);
+    if (!sandbox->ready)
+        return false;
     switch (reader->header.type) {
     case WIRE_STARTED:
         if (!running || !take_payload(reader, &running->inside, sizeof running->inside))
@@ -104,7 +126,7 @@ static bool from_init(struct sandbox *sandbox, struct event *event)
                 return true;
             continue;
         }
-        event->kind = EVENT_GONE;
+        event->kind = sandbox->ready ? EVENT_GONE : EVENT_NOT_STARTED;
         event->why = got < 0 && errno == EPIPE ? "process 1 of the sandbox ended" : "process 1 of the sandbox spoke nonsense";
         return true;
     }
@@ -253,4 +275,24 @@ int sandbox_next(struct sandbox *sandbox, double seconds, struct event *event, s
         if (seconds >= 0 && util_monotonic() >= deadline && !any_finished(sandbox, event))
             return 0;
     }
+}
+
+/* A host that can't set a sandbox up in this time is broken or stuck. */
+enum { READY_SECONDS = 60 };
+
+int sandbox_wait_ready(struct sandbox *sandbox, struct err *err)
+{
+    double deadline = util_monotonic() + READY_SECONDS;
+    while (!sandbox->ready) {
+        struct event event = {0};
+        struct pollfd polled = {.fd = sandbox->socket, .events = POLLIN};
+        double left = deadline - util_monotonic();
+        if (left <= 0)
+            return err_set(err, ETIMEDOUT, "set up the sandbox: it was not ready after %d s", READY_SECONDS);
+        if (poll(&polled, 1, (int)(left * 1000) + 1) < 0 && errno != EINTR)
+            return err_sys(err, "wait for the sandbox");
+        if (polled.revents && from_init(sandbox, &event) && event.why)
+            return err_set(err, 0, "%s", event.why);
+    }
+    return 0;
 }

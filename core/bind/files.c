@@ -77,6 +77,23 @@ static int lstat_path(lua_State *L)
     return push_stat(L, lstat);
 }
 
+/* identity(path) -> "device:inode:size:mtime:ctime" with times in nanoseconds, and the later of the two in seconds;
+ * follows symlinks | nil, message, CODE */
+static int identity(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct stat st;
+    char text[160];
+    if (stat(path, &st) < 0)
+        return failure(L, "look at", path);
+    snprintf(text, sizeof text, "%llx:%llx:%llx:%lld.%09ld:%lld.%09ld", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino, (unsigned long long)st.st_size, (long long)st.st_mtim.tv_sec,
+             st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    lua_pushstring(L, text);
+    lua_pushnumber(L, (double)(st.st_mtim.tv_sec > st.st_ctim.tv_sec ? st.st_mtim.tv_sec : st.st_ctim.tv_sec));
+    return 2;
+}
+
 static int read_link(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -297,7 +314,7 @@ int bind_files(lua_State *L)
     static const luaL_Reg file_methods[] = {{"write", append_write}, {"close", append_close}, {NULL, NULL}};
     static const luaL_Reg lock_methods[] = {{"close", unlock}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"stat", stat_path},         {"lstat", lstat_path},        {"readlink", read_link},   {"realpath", real_path},
+        {"identity", identity}, {"stat", stat_path},         {"lstat", lstat_path},        {"readlink", read_link},   {"realpath", real_path},
         {"list", list_names},        {"mkdir", make_directory},    {"mkdirs", make_directories}, {"rename", rename_path},
         {"unlink", unlink_path},     {"rmdir", remove_directory},  {"remove_tree", remove_tree}, {"read_file", read_whole},
         {"write_file", write_whole}, {"append_open", append_open}, {"lock", lock_path},       {NULL, NULL},

@@ -187,7 +187,7 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
 
 static void push_event(lua_State *L, struct sandbox *sandbox, const struct event *event)
 {
-    static const char *const kinds[] = {"timeout", "exit", "output", "signal", "usage", "storage", "gone"};
+    static const char *const kinds[] = {"timeout", "exit", "output", "signal", "usage", "storage", "not_started", "gone"};
     lua_createtable(L, 0, 8);
     set_string(L, "kind", kinds[event->kind]);
     if (event->running)
@@ -215,6 +215,7 @@ static void push_event(lua_State *L, struct sandbox *sandbox, const struct event
         lua_pushboolean(L, event->storage.partial);
         lua_setfield(L, -2, "partial");
         break;
+    case EVENT_NOT_STARTED:
     case EVENT_GONE:
         set_string(L, "why", event->why);
         break;
@@ -233,6 +234,16 @@ static int next_event(lua_State *L)
     if (sandbox_next(sandbox, seconds, &event, &err) < 0)
         return bind_failure(L, &err);
     push_event(L, sandbox, &event);
+    return 1;
+}
+
+/* sandbox:ready() -> true | nil, message, CODE: waits until it is set up */
+static int wait_ready(lua_State *L)
+{
+    struct err err = {0};
+    if (sandbox_wait_ready(check(L), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -320,7 +331,7 @@ int bind_sandbox(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"start", start},   {"next", next_event},     {"signal", send_signal},
                                        {"resize", resize}, {"ask_usage", ask_usage}, {"usage", usage},
-                                       {"pid", pid},       {"close", close_sandbox}, {NULL, NULL}};
+                                       {"pid", pid},       {"ready", wait_ready},    {"close", close_sandbox}, {NULL, NULL}};
     bind_class(L, BIND_SANDBOX, methods, close_sandbox);
     lua_pushcfunction(L, launch_sandbox);
     return 1;

@@ -1,7 +1,6 @@
 --- From a policy's data to a plan: plain, complete, printable. The C core executes plans and nothing else, so
 -- everything that is decided is decided here. Nothing here changes the host.
 local paths = require "moonbox.paths"
-local vocabulary = require "moonbox.vocabulary"
 
 local M = {}
 
@@ -146,7 +145,7 @@ end
 local function limits_of(given)
   local out = { hold = {} }
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
-    out[name] = given[name] or vocabulary.default("limits", name)
+    out[name] = given[name] or require("moonbox.vocabulary").default("limits", name)
     out.hold[name] = given.hold and given.hold[name] or "any"
   end
   return out
@@ -155,7 +154,7 @@ end
 -- getrlimit(2). Core dumps would copy memory to disk; memlock and msgqueue are kernel memory that no control
 -- group of an ordinary user counts; the rest of the host's limits stay.
 local function rlimits_of(limits, open_files)
-  local files = open_files or vocabulary.default("limits", "open_files")
+  local files = open_files or require("moonbox.vocabulary").default("limits", "open_files")
   local rows = { { "core", 0 }, { "memlock", 65536 }, { "msgqueue", 819200 }, { "nice", 0 },
     { "nofile", files },
     { "nproc", limits.processes }, { "rtprio", 0 } }
@@ -247,7 +246,7 @@ end
 --- Begins to load a policy argument, beside this process. Returns a function that returns its plan, or nil and
 -- diagnostics.
 function M.begin(argument)
-  local finish = require("moonbox.policy").begin(argument)
+  local finish = require("moonbox.policy").begin(argument, { cached = true })
   return function()
     local data, diagnostics = finish()
     if not data then return nil, diagnostics end

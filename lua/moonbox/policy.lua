@@ -191,7 +191,7 @@ local function received(label, text, message, code)
   local result, why = json.decode(text)
   if not result then return nil, { { file = label, line = 1, text = "can't be read: " .. why } } end
   if not result.data then return nil, result.diagnostics end
-  return result.data
+  return result.data, nil, result.read
 end
 
 --- Begins to run `work(session)` in a sacrificed process, beside this one. Returns a function that waits for it and
@@ -204,7 +204,9 @@ function M.begin_sacrificed(label, options, work)
     local session = M.session(options)
     local data = work(session)
     if #session.diagnostics > 0 then data = nil end
-    return json.encode { data = data, diagnostics = json.array(session:sorted()) }
+    local read = json.array {}
+    for i, file in ipairs(session.files) do read[i] = file.path end
+    return json.encode { data = data, diagnostics = json.array(session:sorted()), read = read }
   end, M.budget)
   return function()
     if not worker then return received(label, nil, message, code) end
@@ -219,14 +221,24 @@ end
 
 --- Begins to load a policy: a path or a shipped name. Returns a function that returns its data, or nil and diagnostics
 -- in file order ({ file, line, text }, …; `line` is nil when there is no file). `options.lines` adds `from`, the line
--- of every key.
+-- of every key; `options.cached` may answer from moonbox.policy_cache.
 function M.begin(argument, options)
   local policies = require "moonbox.policies"
   local path, label = policies.find(argument)
   if not path then
     return function() return nil, { { file = argument, text = label } } end
   end
-  return M.begin_sacrificed(label, options, function(session) return M.evaluate(session, path, label) end)
+  local place = options and options.cached and require("moonbox.policy_cache").place(path, label)
+  local kept = place and json.decode(require("moonbox.policy_cache").find(place) or "")
+  if kept then
+    return function() return kept end
+  end
+  local finish = M.begin_sacrificed(label, options, function(session) return M.evaluate(session, path, label) end)
+  return function()
+    local data, diagnostics, read = finish()
+    if data and place then require("moonbox.policy_cache").keep(place, read, json.encode(data)) end
+    return data, diagnostics
+  end
 end
 
 --- The same, waited for.

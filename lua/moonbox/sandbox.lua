@@ -73,7 +73,8 @@ local function refuse(plan, groups)
 end
 
 --- Opens a sandbox. Options: `storage`, an existing private directory that keeps the writable files between boxes
--- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`.
+-- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`; `early`, to return before the
+-- sandbox is set up: trouble with that then shows at the first command.
 -- Returns a box, or nil, sentence, exit code.
 function M.open(plan, options)
   options = options or {}
@@ -83,7 +84,7 @@ function M.open(plan, options)
   local root, message = state()
   if not root then return nil, message, M.NOT_STARTED end
   local box = setmetatable({ plan = plan, root = root, groups = groups, id = sys.random_hex(8),
-    handle = core.plan(plan), on_event = options.on_event or function() end, opened = sys.monotonic() }, Box)
+    handle = core.plan(plan), on_event = options.on_event or function() end, oom_kills = 0 }, Box)
   local kept
   kept, message = keeper_for(box, options, plan)
   if not kept then return nil, message, M.NOT_STARTED end
@@ -93,6 +94,14 @@ function M.open(plan, options)
   if not box.running then
     box:close()
     return nil, message, M.NOT_STARTED, code
+  end
+  if not options.early then
+    local ready
+    ready, message, code = box.running:ready()
+    if not ready then
+      box:close()
+      return nil, message, M.NOT_STARTED, code
+    end
   end
   return box
 end

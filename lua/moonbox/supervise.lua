@@ -84,6 +84,11 @@ function on.signal(run, event)
   end
 end
 
+function on.not_started(run, event)
+  run.over = true
+  run.not_started = event.why
+end
+
 function on.gone(run, event)
   run.over = true
   run.gone = event.why
@@ -141,6 +146,7 @@ local function count(run)
   local counted = run.box.running and run.box.running:usage() or {}
   local exit = run.exit or {}
   if not exit.code or exit.code == 137 then out_of_memory(run, counted) end
+  run.box.oom_kills = counted.oom_kills or 0
   local usage = run.usage
   usage.cpu_seconds = counted.cpu_seconds or exit.cpu_seconds
   usage.memory_peak = counted.memory_peak or math.max(usage.memory_peak or 0, exit.peak_rss or 0)
@@ -165,11 +171,12 @@ function M.run(box, id, spec, began)
   local levels = holding.levels(box.plan, box.groups)
   local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},
     sample_at = began, watch_memory = levels.memory:match("^watched") ~= nil,
-    oom_kills = box.running:usage().oom_kills or 0 }
+    oom_kills = box.oom_kills }
   while not run.over do
     local going, message = one_turn(run)
     if not going and not run.over then return nil, message, 70 end
   end
+  if run.not_started then return nil, run.not_started, 125 end
   return outcome(run)
 end
 

@@ -129,7 +129,7 @@ function M.run(args)
   end
   local plan, refused = plan_for(options)
   if not plan then return refused end
-  local box, message, code = require("moonbox.sandbox").open(plan, { signals = true })
+  local box, message, code = require("moonbox.sandbox").open(plan, { signals = true, early = true })
   if not box then
     say(message)
     return code
