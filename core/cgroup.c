@@ -136,12 +136,20 @@ int cgroup_clone_fd(const struct cgroup *group)
     return -1;
 }
 
-int cgroup_enter(const struct cgroup *group, struct err *err)
-{
-    for (int i = 0; i < group->n; i++)
-        if (group->groups[i].version == 1 && util_write_all(group->groups[i].tasks, "0", 1) < 0)
-            return err_sys(err, "enter %s", group->groups[i].path);
-    return 0;
+bool cgroup_before_birth(const struct cgroup_support *support) {
+    return *support->unified != '\0';
+}
+
+int cgroup_entrances(const struct cgroup *group, int fds[CGROUP_MAX_V1]) {
+    int n = 0;
+    for (int i = 0; i < group->n && n < CGROUP_MAX_V1; i++)
+        if (group->groups[i].version == 1)
+            fds[n++] = group->groups[i].tasks;
+    return n;
+}
+
+int cgroup_enter(int entrance, struct err *err) {
+    return util_write_all(entrance, "0", 1) == 0 ? 0 : err_sys(err, "enter a control group");
 }
 
 static uint64_t number_in(int fd, const char *file)

@@ -65,9 +65,16 @@ int cgroup_create(struct cgroup *group, const struct cgroup_support *support, co
 /* The v2 group's directory for CLONE_INTO_CGROUP, borrowed; -1 none. */
 int cgroup_clone_fd(const struct cgroup *group);
 
-/* Moves the calling process, which has one thread, into the v1 groups. Only a thread that moves itself is spared the
+/* Whether the groups must exist before the process does: a v2 group is entered by being born in it. */
+bool cgroup_before_birth(const struct cgroup_support *support);
+
+/* The v1 groups' files that a process enters them by, borrowed; at most CGROUP_MAX_V1. Returns their number. */
+enum { CGROUP_MAX_V1 = CGROUP_CONTROLLERS + 1 };
+int cgroup_entrances(const struct cgroup *group, int fds[CGROUP_MAX_V1]);
+
+/* Moves the calling process, which has one thread, in by such a file. Only a thread that moves itself is spared the
  * wait for an RCU grace period, about 5 ms (kernel/cgroup/cgroup.c, cgroup_procs_write_start). */
-int cgroup_enter(const struct cgroup *group, struct err *err);
+int cgroup_enter(int entrance, struct err *err);
 
 void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage);
 

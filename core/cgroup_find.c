@@ -45,15 +45,31 @@ static bool make_group(char *path, size_t size, const char *parent)
     return snprintf(path, size, "%s/moonbox", parent) < (int)size && (mkdir(path, 0755) == 0 || errno == EEXIST);
 }
 
-/* Passes the controllers on from `dir` to its children as far as it has them. */
-static void enable_controllers(const char *dir)
+/* Reads `dir/file`, a list of words; "" when it can't be read. */
+static void read_list(const char *dir, const char *file, char *text, size_t size)
 {
+    char path[CGROUP_MAX_PATH + 64];
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    if (util_read_file(AT_FDCWD, path, text, size) < 0)
+        text[0] = '\0';
+}
+
+/* Passes the controllers on from `dir` to its children as far as it has them. True when it passes any on. */
+static bool enable_controllers(const char *dir)
+{
+    char have[1024], passed[1024];
+    bool any = false;
+    read_list(dir, "cgroup.controllers", have, sizeof have);
+    read_list(dir, "cgroup.subtree_control", passed, sizeof passed);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
         char text[32];
         snprintf(text, sizeof text, "+%s", names[c]);
-        if (file_has(dir, "cgroup.controllers", names[c]) && !file_has(dir, "cgroup.subtree_control", names[c]))
-            write_to(dir, "cgroup.subtree_control", text);
+        bool on = has_word(passed, names[c], " \n");
+        if (!on && has_word(have, names[c], " \n"))
+            on = write_to(dir, "cgroup.subtree_control", text);
+        any = any || on;
     }
+    return any;
 }
 
 static void use_unified(struct cgroup_support *support, const char *parent)
@@ -118,8 +134,7 @@ static void add_unified(struct cgroup_support *support, const char *mount)
         find_delegated(support, mount);
         return;
     }
-    enable_controllers(mount);
-    if (!make_group(group, sizeof group, mount))
+    if (!enable_controllers(mount) || !make_group(group, sizeof group, mount))
         return;
     enable_controllers(group);
     use_unified(support, group);

@@ -3,6 +3,7 @@
 #include "affinity.h"
 #include "arguments.h"
 #include "caps.h"
+#include "cgroup.h"
 #include "init.h"
 #include "netns.h"
 #include "rlimits.h"
@@ -103,12 +104,22 @@ static int first_to_go(struct child *c, struct err *err)
     return util_write_file(AT_FDCWD, "/proc/self/oom_score_adj", text) == 0 ? 0 : err_sys(err, "set oom_score_adj");
 }
 
-/* Before anything is charged to us, and before the namespace, which shows our groups as "/". */
-static int control_groups(struct child *c, struct err *err)
-{
-    if (cgroup_enter(c->request->group, err) < 0)
-        return -1;
-    return unshare(CLONE_NEWCGROUP) == 0 ? 0 : err_sys(err, "unshare the cgroup namespace");
+/* What was charged until here (the skeleton) is the supervisor's; a tenant's first instruction comes later. The
+ * namespace, made after, shows our groups as "/". */
+static int control_groups(struct child *c, struct err *err) {
+    struct wire_header header;
+    int fds[WIRE_MAX_FDS], result = 0;
+    cleanup_free char *payload = NULL;
+    if (wire_receive(c->socket, &header, &payload, fds) != 1 || header.type != WIRE_GROUPS)
+        return err_set(err, EPIPE, "the supervisor went away");
+    for (int i = 0; i < WIRE_MAX_FDS; i++) {
+        if (fds[i] >= 0 && result == 0)
+            result = cgroup_enter(fds[i], err);
+        util_close(&fds[i]);
+    }
+    if (result == 0 && unshare(CLONE_NEWCGROUP) < 0)
+        return err_sys(err, "unshare the cgroup namespace");
+    return result;
 }
 
 static int host_name(struct child *c, struct err *err)
@@ -231,7 +242,6 @@ static const struct {
     {"wait for the id maps", wait_for_supervisor},
     {"reset the signals", reset_signals},
     {"start a session", new_session},
-    {"enter the control groups", control_groups},
     /* A change of ids makes a process undumpable, and its files in /proc root's: proc(5). */
     {"offer to the out-of-memory killer", first_to_go},
     {"open the storage folder", open_storage},
@@ -239,6 +249,7 @@ static const struct {
     {"set the host name", host_name},
     {"set up the network namespace", network},
     {"build the root directory", root_directory},
+    {"enter the control groups", control_groups},
     {"take the agent's ids", agent_ids},
     {"enter the nested user namespace", nested_namespace},
     {"join a new session keyring", session_keyring},

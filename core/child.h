@@ -6,14 +6,12 @@
 #ifndef MOONBOX_CHILD_H
 #define MOONBOX_CHILD_H
 
-#include "cgroup.h"
 #include "idmap.h"
 #include "plan.h"
 
 struct child_request {
     const struct plan *plan;
     const struct idmap *map;
-    const struct cgroup *group;
     int socket; /* to the supervisor: first one byte ("maps are written"), then the wire protocol */
     int *grants;
     const char *storage_path; /* NULL none; must be the directory that `storage` refers to */

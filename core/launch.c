@@ -4,12 +4,13 @@
  *   ------------------------------------------   ------------------------------------------------
  *   choose the ids                  core/idmap
  *   open what the host grants       core/mounts
- *   make the control groups         core/cgroup
+ *   make v2 control groups          core/cgroup
  *   clone into new namespaces       core/sys     core/child: waits
  *   write the id maps               core/idmap   .
- *   let go ------------------------------------> enters its groups, builds the root (core/root), leaves the outer
- *                                                user namespace, drops everything (core/caps, core/rlimits,
- *                                                core/seccomp)
+ *   let go ------------------------------------> builds the root (core/root)
+ *   make v1 control groups          core/cgroup  .
+ *   hand them over ----------------------------> enters them, leaves the outer user namespace, drops everything
+ *                                                (core/caps, core/rlimits, core/seccomp)
  *   sandbox_next hears it <--------------------- becomes init (core/init): "ready", or the step that failed
  *
  * launch() does not wait for the child.  Commands follow through sandbox_start (core/sandbox); init, which comes to be
@@ -104,6 +105,22 @@ static int make_groups(struct launch *l, struct err *err)
     return cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err);
 }
 
+static int make_groups_first(struct launch *l, struct err *err) {
+    return l->options->support && cgroup_before_birth(l->options->support) ? make_groups(l, err) : 0;
+}
+
+/* v1 groups are made while the child builds its root. */
+static int send_groups(struct launch *l, struct err *err) {
+    int entrances[CGROUP_MAX_V1];
+    const struct cgroup_support *support = l->options->support;
+    if (support && !cgroup_before_birth(support) && make_groups(l, err) < 0)
+        return -1;
+    int n = cgroup_entrances(&l->sandbox->cgroup, entrances);
+    if (wire_send(l->sandbox->socket, WIRE_GROUPS, 0, NULL, 0, entrances, (size_t)n) < 0)
+        return err_sys(err, "send the control groups to the child");
+    return 0;
+}
+
 static int catch_signals(struct launch *l, struct err *err)
 {
     static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
@@ -135,7 +152,7 @@ static int clone_child(struct launch *l, struct err *err)
         return err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)");
     if (pid == 0) {
         close(pair[0]);
-        const struct child_request request = {l->plan, l->map, &l->sandbox->cgroup, pair[1], l->grants,
+        const struct child_request request = {l->plan, l->map, pair[1], l->grants,
                                               keeper ? keeper->path : NULL, keeper ? keeper->folder : -1,
                                               supervisor, l->options->pin};
         child_main(&request);
@@ -161,11 +178,12 @@ static const struct {
 } steps[] = {
     {"choose the ids", choose_ids},
     {"open what the host grants", open_grants},
-    {"make the control groups", make_groups},
+    {"make the control groups", make_groups_first},
     {"watch signals", catch_signals},
     {"clone", clone_child},
     {"write the id maps", write_maps},
     {"let the child go", let_go},
+    {"hand the control groups over", send_groups},
 };
 
 static void close_grants(struct launch *l)

@@ -1,25 +1,30 @@
 /* seccomp_gen.c - build-time program: writes the seccomp filters as C arrays to standard output.
  *
- * Two programs work together, and the kernel takes the stricter answer of the two (seccomp(2): any errno
- * comes before "allow"): "numbers"    one for each profile: an allowlist of call numbers, as a binary tree.
- * Says ENOSYS by default and kills on a foreign architecture, x32 numbers included. "arguments"  the same for
- * all profiles: allows by default and refuses arguments. libseccomp can't say "every ioctl but these" and
- * "ENOSYS by default" in one program: a call with both an unconditional and a conditional rule keeps the
- * unconditional one only. Calls that no argument decides are constant in both, so the kernel (5.11 and later)
- * answers them from its bitmap without running a program at all.
+ * Two programs work together, and the kernel takes the stricter answer of the two (seccomp(2): any errno comes before
+ * "allow"):
+ *   "numbers"    one for each profile: an allowlist of call numbers, as a binary search. Says ENOSYS by default and
+ *                kills on a foreign architecture, x32 numbers included.
+ *   "arguments"  the same for all profiles: allows by default and refuses arguments. libseccomp can't say "every ioctl
+ *                but these" and "ENOSYS by default" in one program: a call with both an unconditional and a
+ *                conditional rule keeps the unconditional one only.
+ * Calls that no argument decides are constant in both, so the kernel (5.11 and later) answers them from its bitmap
+ * without running a program at all.
  *
- * Argument rules: the kernel passes 64 bits, and most calls read the low 32. A rule that refuses a value
- * therefore masks with 32 bits; a rule that refuses all values above a bound compares 64, so that high bits
- * are refused too. Doing neither is CVE-2019-10063 (TIOCSTI | 1 << 32). */
+ * Argument rules: the kernel passes 64 bits, and most calls read the low 32. A rule that refuses a value therefore masks
+ * with 32 bits; a rule that refuses all values above a bound compares 64, so that high bits are refused too. Doing
+ * neither is CVE-2019-10063 (TIOCSTI | 1 << 32). */
 #include "seccomp_table.h"
 
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +77,12 @@ static scmp_filter_ctx new_filter(uint32_t otherwise) {
     return filter;
 }
 
+static void write_code(const struct sock_filter *code, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        printf("    { 0x%02x, %u, %u, 0x%08x },\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
+    printf("};\n\n");
+}
+
 /* Writes the filter as `static const struct sock_filter seccomp_<name>[]` and releases it. */
 static void emit(scmp_filter_ctx filter, const char *name) {
     struct sock_filter program[MAX_INSTRUCTIONS];
@@ -86,29 +97,91 @@ static void emit(scmp_filter_ctx filter, const char *name) {
     if (count == 0 || count == MAX_INSTRUCTIONS)
         die(E2BIG, "export %s", name);
     printf("static const struct sock_filter seccomp_%s[] = {\n", name);
-    for (size_t i = 0; i < count; i++)
-        printf("    { 0x%02x, %u, %u, 0x%08x },\n", program[i].code, program[i].jt, program[i].jf,
-               program[i].k);
-    printf("};\n\n");
+    write_code(program, count);
     fclose(file);
     seccomp_release(filter);
 }
 
-static void emit_numbers(const char *profile) {
-    char name[64];
-    scmp_filter_ctx filter = new_filter(SCMP_ACT_ERRNO(ENOSYS));
+/* ---- "numbers": a binary search over ranges of calls with the same answer. libseccomp's own tree has a comparison for
+ * each call, four times as many instructions, which the kernel checks and compiles at each start. ---- */
+
+enum { MAX_NUMBER = 600, X32_BIT = 0x40000000 };
+
+struct range {
+    uint32_t first, answer;
+};
+
+static uint32_t answer_of(enum seccomp_action action) {
+    if (action == DO_ENOSYS)
+        return SECCOMP_RET_ERRNO | ENOSYS;
+    return action == DO_EPERM ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW;
+}
+
+static size_t find_ranges(const char *profile, struct range *ranges) {
+    uint32_t answers[MAX_NUMBER];
+    size_t count = 0;
+    for (size_t i = 0; i < MAX_NUMBER; i++)
+        answers[i] = SECCOMP_RET_ERRNO | ENOSYS;
     for (size_t i = 0; i < sizeof seccomp_table / sizeof seccomp_table[0]; i++) {
         int number = native_number(&seccomp_table[i]);
-        enum seccomp_action action = action_in(&seccomp_table[i], profile);
-        if (number < 0 || action == DO_ENOSYS)
-            continue;
-        uint32_t answer = action == DO_EPERM ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_ALLOW;
-        int failed = seccomp_rule_add_array(filter, answer, number, 0, NULL);
-        if (failed)
-            die(-failed, "%s", seccomp_table[i].name);
+        if (number >= MAX_NUMBER)
+            die(ERANGE, "%s", seccomp_table[i].name);
+        if (number >= 0)
+            answers[number] = answer_of(action_in(&seccomp_table[i], profile));
     }
-    snprintf(name, sizeof name, "numbers_%s", profile);
-    emit(filter, name);
+    for (uint32_t i = 0; i < MAX_NUMBER; i++)
+        if (i == 0 || answers[i] != answers[i - 1])
+            ranges[count++] = (struct range){i, answers[i]};
+    if (seccomp_arch_native() == SCMP_ARCH_X86_64)
+        ranges[count++] = (struct range){X32_BIT, SECCOMP_RET_KILL_PROCESS};
+    /* What a tracer writes to skip a call. */
+    ranges[count++] = (struct range){UINT32_MAX, SECCOMP_RET_ERRNO | ENOSYS};
+    return count;
+}
+
+struct code {
+    struct sock_filter at[MAX_INSTRUCTIONS];
+    size_t length;
+};
+
+static size_t add(struct code *code, struct sock_filter instruction) {
+    if (code->length == MAX_INSTRUCTIONS)
+        die(E2BIG, "numbers");
+    code->at[code->length] = instruction;
+    return code->length++;
+}
+
+static void add_search(struct code *code, const struct range *ranges, size_t count) {
+    if (count == 1) {
+        add(code, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, ranges[0].answer));
+        return;
+    }
+    size_t half = count / 2;
+    size_t test = add(code, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, ranges[half].first, 0, 0));
+    add_search(code, ranges, half);
+    if (code->length - test - 1 > UINT8_MAX)
+        die(E2BIG, "a jump in numbers");
+    code->at[test].jt = (uint8_t)(code->length - test - 1);
+    add_search(code, ranges + half, count - half);
+}
+
+/* AUDIT_ARCH_*: seccomp(2). */
+static uint32_t audit_arch(void) {
+    return seccomp_arch_native() == SCMP_ARCH_AARCH64 ? AUDIT_ARCH_AARCH64 : AUDIT_ARCH_X86_64;
+}
+
+static void emit_numbers(const char *profile) {
+    static struct code code;
+    struct range ranges[MAX_NUMBER + 2];
+    size_t count = find_ranges(profile, ranges);
+    code.length = 0;
+    add(&code, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+    add(&code, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit_arch(), 1, 0));
+    add(&code, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+    add(&code, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+    add_search(&code, ranges, count);
+    printf("static const struct sock_filter seccomp_numbers_%s[] = {\n", profile);
+    write_code(code.at, code.length);
 }
 
 static void emit_rows(void) {

@@ -12,13 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WIRE_MAX_PAYLOAD = 4 << 20, WIRE_MAX_REPLY = 1024, WIRE_MAX_FDS = 3 };
+enum { WIRE_MAX_PAYLOAD = 4 << 20, WIRE_MAX_REPLY = 1024, WIRE_MAX_FDS = 4 };
 
 enum wire_type {
     /* supervisor -> init */
     WIRE_START = 1, /* payload: struct wire_start, then its strings */
     WIRE_SIGNAL,    /* payload: struct wire_signal */
     WIRE_ASK_USAGE, /* no payload */
+    WIRE_GROUPS,    /* no payload; beside it the v1 control groups to enter, once, before anything else */
     /* init -> supervisor */
     WIRE_READY = 16, /* the sandbox is set up; no user code has run */
     WIRE_FAILED,     /* payload: struct wire_failed; id 0 is the sandbox itself */
