@@ -17,6 +17,7 @@ function M.enter()
   M.state = M.home .. "/state"
   runs.shell("chmod 755 " .. runs.quote(M.home))
   ffi.C.setenv("MOONBOX_STATE", M.state, 1)
+  package.loaded["moonbox.sandbox"] = nil -- it remembers the state folder
 end
 
 function M.leave()
