@@ -108,12 +108,6 @@ static int make_all(struct cgroup *group, const struct cgroup_support *support, 
     }
     if (*support->unified && group_for(group, support->unified, 2, name, err) < 0)
         return -1;
-    if (*support->cpuacct) {
-        int i = group_for(group, support->cpuacct, 1, name, err);
-        if (i < 0)
-            return -1;
-        group->groups[i].cpuacct = true;
-    }
     return 0;
 }
 
@@ -189,10 +183,7 @@ void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage)
             read_memory(fd, version, usage);
         if (group->groups[i].has[CGROUP_PIDS])
             usage->processes = number_in(fd, "pids.current");
-        if (group->groups[i].cpuacct) {
-            usage->cpu_us = number_in(fd, "cpuacct.usage") / 1000;
-            usage->has_cpu = true;
-        } else if (version == 2 && !usage->has_cpu) {
+        if (version == 2 && !usage->has_cpu) {
             usage->cpu_us = keyed(fd, "cpu.stat", "usage_usec");
             usage->has_cpu = true;
         }
@@ -248,12 +239,11 @@ void cgroup_remove_path(const char *path)
 int cgroup_paths(const struct cgroup_support *support, const char *name, int (*tell)(void *, const char *path),
                  void *context)
 {
-    const char *parents[CGROUP_CONTROLLERS + 2];
+    const char *parents[CGROUP_CONTROLLERS + 1];
     int n = 0;
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
         parents[n++] = support->controllers[c].parent;
     parents[n++] = support->unified;
-    parents[n++] = support->cpuacct;
     for (int i = 0; i < n; i++) {
         char path[CGROUP_MAX_PATH];
         bool seen = !*parents[i];

@@ -26,7 +26,6 @@ struct cgroup_place {
 struct cgroup_support {
     struct cgroup_place controllers[CGROUP_CONTROLLERS];
     char unified[CGROUP_MAX_PATH]; /* parent for a v2 group (kill, freeze), "" none */
-    char cpuacct[CGROUP_MAX_PATH]; /* v1 parent for CPU accounting, "" none */
 };
 
 struct cgroup_limits {
@@ -42,8 +41,8 @@ struct cgroup {
         int fd;
         int tasks; /* v1: open for writing, so that the child needs no path; -1 none */
         char path[CGROUP_MAX_PATH];
-        bool has[CGROUP_CONTROLLERS], cpuacct;
-    } groups[CGROUP_CONTROLLERS + 2];
+        bool has[CGROUP_CONTROLLERS];
+    } groups[CGROUP_CONTROLLERS + 1];
     int n;
 };
 
@@ -69,7 +68,7 @@ int cgroup_clone_fd(const struct cgroup *group);
 bool cgroup_before_birth(const struct cgroup_support *support);
 
 /* The v1 groups' files that a process enters them by, borrowed; at most CGROUP_MAX_V1. Returns their number. */
-enum { CGROUP_MAX_V1 = CGROUP_CONTROLLERS + 1 };
+enum { CGROUP_MAX_V1 = CGROUP_CONTROLLERS };
 int cgroup_entrances(const struct cgroup *group, int fds[CGROUP_MAX_V1]);
 
 /* Moves the calling process, which has one thread, in by such a file. Only a thread that moves itself is spared the

@@ -143,13 +143,11 @@ static void add_unified(struct cgroup_support *support, const char *mount)
 static void add_v1(struct cgroup_support *support, const char *mount, const char *options)
 {
     char group[CGROUP_MAX_PATH];
-    bool wanted = has_word(options, "cpuacct", ",");
+    bool wanted = false;
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
         wanted = wanted || has_word(options, names[c], ",");
     if (!wanted || !make_group(group, sizeof group, mount) || access(group, W_OK) < 0)
         return;
-    if (has_word(options, "cpuacct", ","))
-        util_copy(support->cpuacct, sizeof support->cpuacct, group);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
         if (has_word(options, names[c], ",")) {
             support->controllers[c].version = 1;

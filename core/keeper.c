@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -61,8 +62,13 @@ static bool note_groups(struct job *job)
         return false;
     memcpy(grown + job->groups_length, bytes, (size_t)got);
     job->groups = grown;
-    job->groups_length += (size_t)got;
-    job->groups[job->groups_length] = '\0';
+    for (ssize_t i = 0; i < got; i++) {
+        bool between = job->groups_length == 0 || grown[job->groups_length - 1] == '\0';
+        if (between && bytes[i] == '\0')
+            measure_once(job);
+        else
+            grown[job->groups_length++] = bytes[i];
+    }
     return true;
 }
 
@@ -106,14 +112,14 @@ static _Noreturn void child(struct job *job, int go)
     keep(job);
 }
 
-static int make_folder(int parent, const char *name, const struct idmap *map, struct err *err)
+static int make_folder(int parent, const char *name, const struct idmap *map, int *lock, struct err *err)
 {
     static const char *const parts[] = {"upper", "work"};
     if (mkdirat(parent, name, 0700) < 0)
         return err_sys(err, "make the storage folder");
     cleanup_fd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return err_sys(err, "open the storage folder");
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return err_sys(err, "open and lock the storage folder");
     if (geteuid() == 0 && fchown(fd, map->uid_base, map->gid_base) < 0)
         return err_sys(err, "give the storage folder to the sandbox's ids");
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
@@ -126,7 +132,10 @@ static int make_folder(int parent, const char *name, const struct idmap *map, st
     if (fsetxattr(fd, "user.moonbox", "1", 1, 0) < 0)
         return err_sys(err, "the storage folder's filesystem has no user extended attributes, which a sandbox's "
                             "overlay needs (use a state directory on ext4, XFS or btrfs)");
-    return fremovexattr(fd, "user.moonbox") == 0 ? 0 : err_sys(err, "clean the storage folder");
+    if (fremovexattr(fd, "user.moonbox") < 0)
+        return err_sys(err, "clean the storage folder");
+    *lock = steal_fd(&fd);
+    return 0;
 }
 
 static int spawn(struct keeper *keeper, struct job *job, struct err *err)
@@ -173,7 +182,7 @@ static int open_parent(const char *path, const char **name, struct err *err)
 
 static int open_folder(struct keeper *keeper, int parent, const char *name, struct err *err)
 {
-    if (make_folder(parent, name, &keeper->map, err) < 0)
+    if (make_folder(parent, name, &keeper->map, &keeper->lock, err) < 0)
         return -1;
     keeper->folder = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return keeper->folder >= 0 ? 0 : err_sys(err, "open it");
@@ -182,7 +191,7 @@ static int open_folder(struct keeper *keeper, int parent, const char *name, stru
 int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path,
                  double period, struct err *err)
 {
-    *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .map = {.lock = -1}};
+    *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .lock = -1, .map = {.lock = -1}};
     const char *name = NULL;
     cleanup_fd int parent = path ? open_parent(path, &name, err) : -1;
     if ((path && parent < 0) || idmap_choose(&keeper->map, plan, lock_dir, err) < 0)
@@ -203,6 +212,13 @@ int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err)
     if (util_write_all(keeper->lifeline, path, strlen(path) + 1) < 0)
         return err_sys(err, "tell the keeper of %s", path);
     return 0;
+}
+
+int keeper_ask_measure(struct keeper *keeper, struct err *err)
+{
+    if (!keeper->path)
+        return 0;
+    return util_write_all(keeper->lifeline, "", 1) == 0 ? 1 : err_sys(err, "ask the keeper for a measurement");
 }
 
 int keeper_report(struct keeper *keeper, struct tree_usage *usage)
@@ -265,6 +281,7 @@ int keeper_stop(struct keeper *keeper, struct err *err)
     util_close(&keeper->lifeline);
     util_close(&keeper->reports);
     util_close(&keeper->folder);
+    util_close(&keeper->lock);
     if (keeper->pidfd >= 0 && !keeper->path)
         let_leave(keeper);
     if (keeper->pidfd >= 0)

@@ -16,7 +16,9 @@
 struct keeper {
     struct idmap map; /* of every sandbox that uses the storage */
     int pidfd;
-    int lifeline; /* write end: paths of control groups, NUL-terminated; closing it ends the keeper */
+    int lifeline; /* write end: paths of control groups, NUL-terminated, an empty one asks for a measurement; closing it
+                   * ends the keeper */
+    int lock;     /* the storage folder, held with flock(2) while we live; -1 none */
     int reports;  /* read end: struct tree_usage records */
     char *path;   /* of the storage folder, owned; NULL none */
     int folder;   /* O_PATH of the storage folder; -1 none */
@@ -29,6 +31,9 @@ int keeper_start(struct keeper *keeper, const struct plan *plan, const char *loc
 
 /* Gives a control group, which is about to be made, into its care. */
 int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err);
+
+/* Asks for a measurement at once; it comes like the others. 1 asked, 0 there is no folder, -1 with err set. */
+int keeper_ask_measure(struct keeper *keeper, struct err *err);
 
 /* The newest measurement since the last call: 1 = in *usage, 0 = none, -1 = the keeper has died. */
 int keeper_report(struct keeper *keeper, struct tree_usage *usage);

@@ -1,8 +1,9 @@
-/* keeper.c - core.keeper and core.cgroups. */
+/* keeper.c - core.keeper, core.cgroups and core.sweep. */
 #include "bind.h"
 
 #include "../cgroup.h"
 #include "../keeper.h"
+#include "../leftovers.h"
 #include "../plan.h"
 
 #include <string.h>
@@ -16,7 +17,7 @@ static int new_keeper(lua_State *L)
     const char *path = bind_string_field(L, 2, "path", NULL);
     double period = bind_number_field(L, 2, "period", 0);
     struct keeper *keeper = lua_newuserdata(L, sizeof *keeper);
-    *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .map = {.lock = -1}};
+    *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .lock = -1, .map = {.lock = -1}};
     luaL_getmetatable(L, BIND_KEEPER);
     lua_setmetatable(L, -2);
     struct err err;
@@ -53,6 +54,16 @@ const struct cgroup_support *bind_cgroup_support(void)
     return &support;
 }
 
+/* core.sweep(directory, seconds): removes the storage folders below `directory` and the control groups that no living
+ * moonbox holds and that are older than `seconds`. Returns how many went. */
+static int sweep_leftovers(lua_State *L)
+{
+    double age = luaL_optnumber(L, 2, 10);
+    int gone = leftovers_sweep_folders(luaL_checkstring(L, 1), age);
+    lua_pushinteger(L, gone + leftovers_sweep_groups(bind_cgroup_support(), age));
+    return 1;
+}
+
 /* core.cgroups() -> { cpu = { version=0|1|2, parent= }, memory=, pids=, unified = path or "" } */
 static int cgroups(lua_State *L)
 {
@@ -68,6 +79,12 @@ static int cgroups(lua_State *L)
     }
     lua_pushstring(L, support->unified);
     lua_setfield(L, -2, "unified");
+    return 1;
+}
+
+int bind_sweep(lua_State *L)
+{
+    lua_pushcfunction(L, sweep_leftovers);
     return 1;
 }
 

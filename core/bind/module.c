@@ -60,7 +60,7 @@ static const struct {
     int (*push)(lua_State *);
 } parts[] = {
     {"plan", bind_plan},       {"launch", bind_sandbox}, {"keeper", bind_keeper},
-    {"cgroups", bind_cgroup},  {"sys", bind_sys},        {"sacrifice", bind_sacrifice},
+    {"cgroups", bind_cgroup},  {"sweep", bind_sweep},  {"sys", bind_sys},        {"sacrifice", bind_sacrifice},
     {"seccomp", bind_seccomp}, {"probe", bind_probe},    {"yaml", bind_yaml},
 };
 

@@ -288,6 +288,19 @@ static int ask_usage(lua_State *L)
     return 1;
 }
 
+/* sandbox:measure() -> true when a measurement of its storage folder will come as an event, false when it has none
+ * | nil, message, CODE */
+static int measure(lua_State *L)
+{
+    struct err err = {0};
+    struct sandbox *sandbox = check(L);
+    int asked = sandbox->keeper ? keeper_ask_measure(sandbox->keeper, &err) : 0;
+    if (asked < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, asked);
+    return 1;
+}
+
 /* sandbox:usage() -> what the control groups count: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills= },
  * each only where there is a controller for it. */
 static int usage(lua_State *L)
@@ -330,7 +343,7 @@ static int close_sandbox(lua_State *L)
 int bind_sandbox(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"start", start},   {"next", next_event},     {"signal", send_signal},
-                                       {"resize", resize}, {"ask_usage", ask_usage}, {"usage", usage},
+                                       {"resize", resize}, {"ask_usage", ask_usage}, {"usage", usage}, {"measure", measure},
                                        {"pid", pid},       {"ready", wait_ready},    {"close", close_sandbox}, {NULL, NULL}};
     bind_class(L, BIND_SANDBOX, methods, close_sandbox);
     lua_pushcfunction(L, launch_sandbox);

@@ -32,7 +32,8 @@ return function(argv)
   local name = aliases[argv[1]] or argv[1] or "help"
   if not is_command(name) then return unknown(name) end
   local args = { select(2, unpack(argv)) }
-  if wants_help(args) then
+  -- The help of `run PIPELINE` tells of the pipeline's own parameters.
+  if wants_help(args) and not (name == "run" and #args > 1) then
     name, args = "help", { name }
   end
   local code = require("moonbox.cli." .. name).run(args)

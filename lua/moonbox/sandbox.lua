@@ -38,7 +38,8 @@ end
 -- box needs. Trouble shows when a box is opened.
 function M.prepare()
   core.cgroups()
-  state()
+  local root = state()
+  if root then core.sweep(root .. "/boxes") end
   require "moonbox.supervise"
   require "moonbox.unbuilt"
 end
@@ -53,7 +54,7 @@ local function keeper_for(box, options, plan)
   end
   local shared = options.storage and storages[options.storage]
   if shared then
-    box.keeper = shared
+    box.keeper, box.shares_storage = shared, true
     return true
   end
   local keeper, message = core.keeper(box.handle, { lock_dir = box.root .. "/ids", path = folder,
@@ -61,6 +62,7 @@ local function keeper_for(box, options, plan)
   if not keeper then return nil, message end
   box.keeper = keeper
   if options.storage then storages[options.storage] = keeper else box.own_keeper = keeper end
+  box.shares_storage = options.storage ~= nil
   return true
 end
 

@@ -15,6 +15,7 @@ local M = {}
 M.GRACE = 10
 
 local TICK = 0.1
+local LAST_MEASUREMENT = 300
 local CODES = { time = 124, memory = 137, disk = 137, killed = 137 }
 local UNITS = { { "GB", 2 ^ 30 }, { "MB", 2 ^ 20 }, { "kB", 2 ^ 10 } }
 
@@ -153,6 +154,20 @@ local function count(run)
   return usage
 end
 
+-- What is left for the next box is measured once more: a command can write much between two measurements.
+local function last_measurement(run)
+  local running = run.box.running
+  if not run.exit or run.ended_by or not run.box.shares_storage or not running or not running:measure() then return end
+  local event
+  repeat
+    event = running:next(LAST_MEASUREMENT)
+    if event and event.kind == "storage" then on.storage(run, event) end
+  until not event or event.kind == "storage" or event.kind == "timeout" or event.kind == "gone"
+  if event and event.kind == "timeout" then
+    stop(run, "disk", "the writable files can't be measured in time", 0)
+  end
+end
+
 local function outcome(run)
   local exit, usage = run.exit or {}, count(run)
   if run.gone and not run.ended_by then run.ended_by, run.sentence = "killed", run.gone end
@@ -176,6 +191,7 @@ function M.run(box, id, spec, began)
     local going, message = one_turn(run)
     if not going and not run.over then return nil, message, 70 end
   end
+  last_measurement(run)
   if run.not_started then return nil, run.not_started, 125 end
   return outcome(run)
 end

@@ -174,6 +174,7 @@ local function open_task(own, secrets)
   local root, message = tasks.root()
   if not root then return fail(USAGE, message) end
   tasks.reconcile(root, records.mark_lost)
+  require("moonbox.sandbox").prepare()
   local task
   task, message = tasks.create(root)
   if not task then return fail(UNAVAILABLE, "can't make the task's record: " .. message) end
