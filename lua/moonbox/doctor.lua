@@ -84,8 +84,9 @@ local function lacks(plan, rows, host)
   return out
 end
 
---- Whether one policy can run: { name =, ok =, host = { sentences: what the host lacks }, version = {
--- sentences: what this version of moonbox lacks } }. `groups` is what core.cgroups() says.
+--- Whether this host can run one policy: { name =, ok =, host = { sentences: what the host lacks }, version = {
+-- sentences: what this version of moonbox lacks on any host } }. What the version lacks does not make a host unfit:
+-- steps that do without it run. `groups` is what core.cgroups() says.
 function M.policy(name, rows, host, groups)
   local plan, diagnostics = require("moonbox.plan").load(name)
   if not plan then
@@ -100,7 +101,7 @@ function M.policy(name, rows, host, groups)
   for _, item in ipairs(require("moonbox.unbuilt").list(plan)) do
     version[#version + 1] = item.from .. ": " .. item.text
   end
-  return { name = name, ok = #missing + #version == 0, host = missing, version = version }
+  return { name = name, ok = #missing == 0, host = missing, version = version }
 end
 
 -- What the commands in the fixes call the user; nothing that a shell would read otherwise.

@@ -35,9 +35,10 @@ end
 
 local function add_policies(out, policies, colours)
   for _, policy in ipairs(policies) do
-    local state = policy.ok and "ok" or #policy.host > 0 and "missing" or "note"
-    out[#out + 1] = ("  %s%-10s%s  %s"):format(colours[state], policy.ok and "can run" or "cannot run",
-      colours == PLAIN and "" or "\27[0m", policy.name)
+    local state = not policy.ok and "missing" or #policy.version > 0 and "note" or "ok"
+    local words = { ok = "can run", note = "in part", missing = "cannot run" }
+    out[#out + 1] = ("  %s%-10s%s  %s"):format(colours[state], words[state], colours == PLAIN and "" or "\27[0m",
+      policy.name)
     local indent = (" "):rep(14)
     for _, sentence in ipairs(policy.host) do out[#out + 1] = indent .. "this host: " .. sentence end
     for _, sentence in ipairs(policy.version) do out[#out + 1] = indent .. "this version: " .. sentence end
@@ -83,7 +84,7 @@ function M.run(args)
   local colour = sys.isatty(1) and not os.getenv("NO_COLOR") and os.getenv("TERM") ~= "dumb"
   sys.write(1, o.json and json(report) or M.text(report, colour))
   if report.ok then return 0 end
-  sys.write(2, "moonbox: not every shipped policy can run here\n")
+  sys.write(2, "moonbox: this host can't run every shipped policy\n")
   return UNAVAILABLE
 end
 
