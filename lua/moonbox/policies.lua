@@ -77,8 +77,11 @@ function M.find(argument, beside)
   local directory, why = M.directory()
   if not directory then return nil, why end
   if not argument:match("^[%w_-]+$") or not exists(directory .. "/" .. argument .. ".lua") then
-    return nil, ("there is no policy `%s`%s"):format(argument:gsub("[%c\127]", "?"),
-      suggest.tail(argument, M.names()))
+    local tail = suggest.tail(argument, M.names())
+    if tail == "" then
+      tail = "; shipped are " .. table.concat(M.names(), ", ") .. ", and a file's name has a slash or ends in .lua"
+    end
+    return nil, ("there is no policy `%s`%s"):format(argument:gsub("[%c\127]", "?"), tail)
   end
   return directory .. "/" .. argument .. ".lua", "policies/" .. argument .. ".lua"
 end

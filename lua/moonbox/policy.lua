@@ -150,7 +150,7 @@ local function base_part(session, part)
   if not row then return nil end
   local base = part_of(session, row)
   if base.extends then
-    checker.fail(session, at, ('`extends` goes one level deep, and "%s" extends "%s" itself')
+    checker.fail(session, at, ('`extends` goes one level deep, and "%s" extends "%s" itself; extend that')
       :format(part.extends, base.extends))
   end
   return base

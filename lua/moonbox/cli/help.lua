@@ -120,7 +120,7 @@ function M.run(args)
   local text = (module and command_text(name, module) or "") .. (word_text(name) or "")
   if text == "" then
     local suggest = require "moonbox.suggest"
-    sys.write(2, ("moonbox: `%s` is neither a command nor a word of policies%s\n"):format(
+    sys.write(2, ("moonbox: `%s` is neither a command nor a word of policies%s; `moonbox help` lists them\n"):format(
       require("moonbox.loader").plain(name), suggest.tail(name, known())))
     return 64
   end
