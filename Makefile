@@ -1,11 +1,14 @@
 # moonbox: `make demo` and `make test` install what they need, build, and run.
 #
 #   make            build/moonbox and build/lib/moonbox/core.so
-#   make test       the whole suite, as root and as an ordinary user
+#   make demo       a real task on a real repository, start to end
+#   make test       the whole suite; as root: as root and as an ordinary user
 #   make check      linters, formatting, warnings
-#   make bench      ratios against other tools, in one run
-#   make install PREFIX=/usr/local
 #   make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make bench      ratios against other tools, in one run
+#   make install    below PREFIX=/usr/local, itself below DESTDIR=; make uninstall takes it back
+#
+#   V=1 shows the commands; SPECS='spec/unit/json_spec.lua ...' runs only these.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -13,8 +16,14 @@ CC ?= cc
 LUAJIT ?= luajit
 B ?= build
 
-PACKAGES_BUILD = gcc make pkg-config luajit libluajit-5.1-dev libseccomp-dev libcap-dev libyaml-dev
-PACKAGES_RUN = git ca-certificates
+# THING=DEBIAN_PACKAGE: a program, or lib:NAME as pkg-config knows it. What is there already is not asked for.
+NEED_BUILD = gcc=gcc pkg-config=pkg-config luajit=luajit lib:luajit=libluajit-5.1-dev \
+	lib:libseccomp=libseccomp-dev lib:libcap=libcap-dev lib:yaml-0.1=libyaml-dev
+NEED_DEMO = git=git node=nodejs npm=npm
+NEED_TEST = busted=lua-busted git=git node=nodejs npm=npm script=bsdutils tmux=tmux newuidmap=uidmap setpriv=util-linux \
+	ps=procps setcap=libcap2-bin
+NEED_CHECK = luacheck=lua-check clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck
+NEED_BENCH = bwrap=bubblewrap setpriv=util-linux
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wswitch-enum -Werror
 HARDENING = -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -fPIC
@@ -23,7 +32,7 @@ SANITIZE ?=
 ifneq ($(SANITIZE),)
 HARDENING = -fPIC
 endif
-# Deferred, so that `make setup` can install what they look for.
+# Deferred, so that the setup targets can install what they look for.
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 # The program is linked statically where the distribution has the archives: a cold start then maps and binds nothing.
 STATIC ?= $(shell printf 'int main(void){return 0;}' > $(B)/static.c 2>/dev/null && \
@@ -31,7 +40,10 @@ STATIC ?= $(shell printf 'int main(void){return 0;}' > $(B)/static.c 2>/dev/null
 ifneq ($(SANITIZE),)
 STATIC =
 endif
-PROGRAM_LIBS = $(if $(STATIC),-static-pie -l:libluajit-5.1.a -l:libcap.a -l:libyaml.a,\
+# The linker's word on dlopen and getpwuid in a static program: neither is called where it matters.
+NO_WARNINGS = $(shell $(CC) -Wl,--no-warnings -shared -o $(B)/static.out -x c /dev/null 2>/dev/null && \
+	echo -Wl$(comma)--no-warnings)
+PROGRAM_LIBS = $(if $(STATIC),$(NO_WARNINGS) -static-pie -l:libluajit-5.1.a -l:libcap.a -l:libyaml.a,\
 	-pie -Wl$(comma)-E $(shell pkg-config --libs luajit) $(LIBS)) -lm
 comma = ,
 LIBS = $(shell pkg-config --libs libcap yaml-0.1)
@@ -45,39 +57,158 @@ MODULES = $(shell find lua/moonbox -name '*.lua' | LC_ALL=C sort)
 CORE_OBJECTS = $(CORE:core/%.c=$(B)/core/%.o) $(BIND:core/bind/%.c=$(B)/bind/%.o)
 HEADERS = $(wildcard core/*.h core/bind/*.h)
 
-.PHONY: all setup demo test check bench asan install clean suite-packages
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SCRIPTS = .ci/run $(wildcard examples/demo/*.sh spec/run/*.sh spec/bench/*.sh)
+TIDY = $(filter-out core/seccomp_gen.c,$(wildcard core/*.c)) $(BIND)
+FORMATTED = $(wildcard core/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch])
+SPECS ?=
+
+ifeq ($(V),)
+Q = @
+say = @printf '  %-5s %s\n'
+else
+say = @:
+endif
+
+# The shell command that installs what is missing of $(1), or says in one sentence what to install.
+define need
+	@missing=; for pair in $(1); do thing=$${pair%%=*}; \
+	case $$thing in lib:*) pkg-config --exists "$${thing#lib:}" ;; *) command -v "$$thing" ;; esac >/dev/null 2>&1 || \
+	missing="$$missing $${pair#*=}"; done; sh spec/run/packages.sh $$missing
+endef
+
+.PHONY: all setup-build setup-demo setup-test setup-check setup-bench demo test check lint-lua lint-c lint-format \
+	lint-shell asan bench install uninstall clean
 all: $(B)/moonbox $(B)/lib/moonbox/core.so
 
-$(B)/moonbox: $(B)/core/main.o $(B)/modules.o $(CORE_OBJECTS)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROGRAM_LIBS)
+$(B)/moonbox: $(B)/core/main.o $(B)/modules.o $(CORE_OBJECTS) $(if $(SANITIZE),$(B)/sanitizer.o)
+	$(say) link $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROGRAM_LIBS)
 
 $(B)/lib/moonbox/core.so: $(CORE_OBJECTS)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -shared -o $@ $^ $(LIBS)
+	$(say) link $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -o $@ $^ $(LIBS)
 
 $(B)/core/%.o: core/%.c $(HEADERS) $(B)/seccomp_filters.h Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -I$(B) -c -o $@ $<
+	$(say) cc $<
+	$(Q)$(CC) $(CFLAGS_ALL) -I$(B) -c -o $@ $<
 
 $(B)/core/main.o: CFLAGS_ALL += $(LUA_CFLAGS)
 
 $(B)/bind/%.o: core/bind/%.c $(HEADERS) Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -fexceptions $(LUA_CFLAGS) -c -o $@ $<
+	$(say) cc $<
+	$(Q)$(CC) $(CFLAGS_ALL) -fexceptions $(LUA_CFLAGS) -c -o $@ $<
+
+$(B)/sanitizer.o: spec/helpers/sanitizer.c Makefile
+	@mkdir -p $(@D)
+	$(say) cc $<
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(B)/modules.c: lua/embed.lua $(MODULES)
 	@mkdir -p $(@D)
-	$(LUAJIT) lua/embed.lua $@ $(MODULES)
+	$(say) embed "$(words $(MODULES)) Lua modules"
+	$(Q)$(LUAJIT) lua/embed.lua $@ $(MODULES)
 
 $(B)/modules.o: $(B)/modules.c
-	$(CC) $(CFLAGS_ALL) -I. -c -o $@ $<
+	$(say) cc $<
+	$(Q)$(CC) $(CFLAGS_ALL) -I. -c -o $@ $<
 
 $(B)/seccomp_filters.h: $(B)/seccomp_gen
-	$(B)/seccomp_gen > $@.new && mv $@.new $@
+	$(say) gen $@
+	$(Q)$(B)/seccomp_gen > $@.new && mv $@.new $@
 
 $(B)/seccomp_gen: core/seccomp_gen.c core/seccomp_table.h Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARNINGS) -o $@ $< $(shell pkg-config --libs libseccomp)
+	$(say) cc $<
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARNINGS) -o $@ $< $(shell pkg-config --libs libseccomp)
+
+$(B)/spec/%: spec/helpers/%.c
+	@mkdir -p $(@D)
+	$(say) cc $<
+	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -pthread -o $@ $<
+
+setup-build:
+	$(call need,$(NEED_BUILD))
+
+setup-demo: setup-build
+	$(call need,$(NEED_DEMO))
+
+setup-test: setup-build
+	$(call need,$(NEED_TEST))
+
+setup-check: setup-build
+	$(call need,$(NEED_CHECK))
+
+setup-bench: setup-build
+	$(call need,$(NEED_BENCH))
+
+# What pkg-config says is asked again once the packages are there.
+AGAIN = +@$(MAKE) --no-print-directory
+
+demo: setup-demo
+	$(AGAIN) all
+	@MOONBOX=$(abspath $(B))/moonbox sh examples/demo/run.sh
+
+test: setup-test
+	$(AGAIN) all
+	@sh spec/run/all.sh $(B) $(SPECS)
+
+# Sanitizers want the libraries dynamic, and a build of their own.
+asan: setup-test
+	$(AGAIN) all B=$(B)/asan SANITIZE='$(SANITIZERS)' OPTIMISE='-O1 -g'
+	@CC=$(CC) sh spec/run/all.sh $(B)/asan $(SPECS)
+
+bench: setup-bench
+	$(AGAIN) all $(B)/spec/stopwatch $(B)/spec/bare_clone
+	@sh spec/bench/run.sh $(B)
+
+check: setup-check
+	$(AGAIN) all
+	$(AGAIN) lint-lua lint-shell lint-format lint-c
+	@echo "check: clean"
+
+lint-lua:
+	$(say) lint "Lua: luacheck"
+	$(Q)luacheck --quiet --codes .
+
+lint-shell:
+	$(say) lint "shell: shellcheck"
+	$(Q)shellcheck $(SCRIPTS)
+
+lint-format:
+	$(say) lint "C: clang-format"
+	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+
+lint-c: $(TIDY:core/%.c=$(B)/tidy/%.ok)
+
+# A file that passed is looked at again when it, a header or the rules change.
+$(B)/tidy/%.ok: core/%.c $(HEADERS) $(B)/seccomp_filters.h .clang-tidy
+	@mkdir -p $(@D)
+	$(say) tidy $<
+	$(Q)clang-tidy --quiet $< -- -std=c11 -D_GNU_SOURCE -Wno-unknown-warning-option -I$(B) -I. $(LUA_CFLAGS) \
+		2>$(@:.ok=.err) || { cat $(@:.ok=.err) >&2; exit 1; }
+	@touch $@
+
+BIN = $(DESTDIR)$(PREFIX)/bin
+SHARE = $(DESTDIR)$(PREFIX)/share/moonbox
+LUA_SHARE = $(DESTDIR)$(PREFIX)/share/lua/5.1/moonbox
+LUA_LIB = $(DESTDIR)$(PREFIX)/lib/lua/5.1/moonbox
+SHARED = $(shell find policies examples -type f | LC_ALL=C sort)
+
+install: all
+	@install -d $(BIN) $(LUA_LIB)
+	@install -m 755 $(B)/moonbox $(BIN)/moonbox
+	@install -m 644 $(B)/lib/moonbox/core.so $(LUA_LIB)/core.so
+	@for f in $(SHARED); do mode=644; [ ! -x $$f ] || mode=755; install -D -m $$mode $$f $(SHARE)/$$f || exit 1; done
+	@for f in $(MODULES:lua/moonbox/%=%); do install -D -m 644 lua/moonbox/$$f $(LUA_SHARE)/$$f || exit 1; done
+	@echo "installed below $(DESTDIR)$(PREFIX)"
+
+uninstall:
+	rm -f $(BIN)/moonbox
+	rm -rf $(SHARE) $(LUA_SHARE) $(LUA_LIB)
 
 clean:
 	rm -rf build

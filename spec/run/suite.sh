@@ -1,0 +1,34 @@
+#!/bin/sh
+# suite.sh [FILE...]: runs spec files (all of them without arguments) as the caller, at the top of a checkout with its
+# build in build/. Each file has a process of its own, so that a crash costs one file. Adds one line
+# "FILE PASSED FAILED SKIPPED SECONDS" a file to $MOONBOX_RESULTS.
+set -eu
+[ $# -gt 0 ] || set -- spec/unit/*_spec.lua spec/system/*_spec.lua
+
+TMPDIR=$(mktemp -d)
+trap 'chmod -R u+rwX "$TMPDIR" 2>/dev/null || true; rm -rf "$TMPDIR"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+# Others may pass through, so that what a box can't reach is held by the box and not by this folder's mode.
+chmod 755 "$TMPDIR"
+export TMPDIR MOONBOX_STATE="$TMPDIR/state" MOONBOX_RESULTS
+# A ';' in busted's own options would be taken by its shell.
+export LUA_PATH="./?.lua;./spec/?.lua;./lua/?.lua;./lua/?/init.lua;;" LUA_CPATH="./build/lib/?.so;;"
+unset MOONBOX_POLICIES LUA_INIT
+
+# Leaks: what LuaJIT's memory points to looks lost to LeakSanitizer, which can't look into it; and a sandbox's processes
+# can't be traced.
+[ -z "${MOONBOX_SANITIZER:-}" ] || export UBSAN_OPTIONS=print_stacktrace=1 \
+    ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=4:allocator_may_return_null=1:abort_on_error=1:handle_abort=0
+
+for file in "$@"; do
+    began=$(date +%s)
+    before=$(wc -l <"$MOONBOX_RESULTS")
+    code=0
+    LD_PRELOAD=${MOONBOX_SANITIZER:-} busted --lua=/usr/bin/luajit --helper=spec/run/helper.lua \
+        -o spec/run/output.lua -Xoutput "$file" "$file" </dev/null || code=$?
+    if [ "$(wc -l <"$MOONBOX_RESULTS")" = "$before" ]; then
+        echo "FAILED $file: it ended with code $code and no result"
+        echo "$file 0 1 0 $(($(date +%s) - began))" >>"$MOONBOX_RESULTS"
+    fi
+done
