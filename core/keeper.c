@@ -196,19 +196,24 @@ int keeper_start(struct keeper *keeper, const struct plan *plan, const char *loc
     cleanup_fd int parent = path ? open_parent(path, &name, err) : -1;
     if ((path && parent < 0) || idmap_choose(&keeper->map, plan, lock_dir, err) < 0)
         return -1;
-    struct job job = {.parent = parent, .name = name, .period = path ? period : 0};
-    /* The keeper first: from here on nothing can be left behind. */
-    if (path && !(keeper->path = strdup(path)))
+    if (!path)
+        return 0; /* there is nothing to keep yet: keeper_watch_group starts it */
+    if (!(keeper->path = strdup(path)))
         return err_sys(err, "start the keeper");
-    if (spawn(keeper, &job, err) == 0 && (!path || open_folder(keeper, parent, name, err) == 0))
+    struct job job = {.parent = parent, .name = name, .period = period};
+    /* The keeper first: from here on nothing can be left behind. */
+    if (spawn(keeper, &job, err) == 0 && open_folder(keeper, parent, name, err) == 0)
         return 0;
     struct err ignored;
     keeper_stop(keeper, &ignored);
-    return path ? err_wrap(err, "%s", path) : -1;
+    return err_wrap(err, "%s", path);
 }
 
 int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err)
 {
+    struct job job = {.parent = -1};
+    if (keeper->pidfd < 0 && spawn(keeper, &job, err) < 0)
+        return -1;
     if (util_write_all(keeper->lifeline, path, strlen(path) + 1) < 0)
         return err_sys(err, "tell the keeper of %s", path);
     return 0;
@@ -236,31 +241,6 @@ int keeper_report(struct keeper *keeper, struct tree_usage *usage)
     }
 }
 
-/* Keepers without a folder, which have nothing left to do, are not waited for but reaped when it suits. */
-static int leaving[64];
-static size_t n_leaving;
-
-static void reap_leaving(bool wait)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < n_leaving; i++) {
-        siginfo_t info = {0};
-        int waited = waitid(P_PIDFD, (id_t)leaving[i], &info, WEXITED | (wait ? 0 : WNOHANG));
-        if (waited == 0 && info.si_pid == 0)
-            leaving[kept++] = leaving[i];
-        else
-            close(leaving[i]);
-    }
-    n_leaving = kept;
-}
-
-static void let_leave(struct keeper *keeper)
-{
-    reap_leaving(n_leaving == ARRAY_LEN(leaving));
-    if (n_leaving < ARRAY_LEN(leaving))
-        leaving[n_leaving++] = steal_fd(&keeper->pidfd);
-}
-
 static int wait_for(struct keeper *keeper, struct err *err)
 {
     siginfo_t info;
@@ -282,8 +262,6 @@ int keeper_stop(struct keeper *keeper, struct err *err)
     util_close(&keeper->reports);
     util_close(&keeper->folder);
     util_close(&keeper->lock);
-    if (keeper->pidfd >= 0 && !keeper->path)
-        let_leave(keeper);
     if (keeper->pidfd >= 0)
         result = wait_for(keeper, err);
     util_close(&keeper->pidfd);

@@ -24,7 +24,8 @@ struct keeper {
     int folder;   /* O_PATH of the storage folder; -1 none */
 };
 
-/* Starts a keeper. `path`: a folder to make (its parent exists, it does not) with upper/ and work/ for an overlay,
+/* Takes the ids, and starts the process: at once for a folder, else when the first control group is given to it.
+ * `path`: a folder to make (its parent exists, it does not) with upper/ and work/ for an overlay,
  * or NULL; `period`: seconds between measurements of it, 0 = none. */
 int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path,
                  double period, struct err *err);
@@ -38,7 +39,7 @@ int keeper_ask_measure(struct keeper *keeper, struct err *err);
 /* The newest measurement since the last call: 1 = in *usage, 0 = none, -1 = the keeper has died. */
 int keeper_report(struct keeper *keeper, struct tree_usage *usage);
 
-/* Ends the keeper; waits until the folder is gone, where there is one. Safe on one that never started (all -1). */
+/* Ends the keeper and waits until what it kept is gone. Safe on one that never started (all -1). */
 int keeper_stop(struct keeper *keeper, struct err *err);
 
 #endif

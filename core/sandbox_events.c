@@ -226,7 +226,7 @@ static void fill(const struct sandbox *sandbox, struct pollfd *polled)
 {
     polled[POLL_INIT] = (struct pollfd){.fd = sandbox->socket, .events = POLLIN};
     polled[POLL_SIGNALS] = (struct pollfd){.fd = sandbox->signals, .events = POLLIN};
-    bool keeper = sandbox->keeper && !sandbox->keeper_gone;
+    bool keeper = sandbox->keeper && sandbox->keeper->reports >= 0 && !sandbox->keeper_gone;
     polled[POLL_KEEPER] = (struct pollfd){.fd = keeper ? sandbox->keeper->reports : -1, .events = POLLIN};
     struct pollfd *next = polled + POLL_STREAMS;
     for (const struct running *r = sandbox->commands; r; r = r->next)
