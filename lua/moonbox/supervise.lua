@@ -14,6 +14,10 @@ local M = {}
 --- Seconds between SIGTERM and SIGKILL.
 M.GRACE = 10
 
+--- Seconds that init may take to answer. A tenant can hold it up, by stopping a process that init has just made for a
+-- command; unanswered questions would pile up until asking blocks, and nothing would watch the memory.
+M.ANSWER = 20
+
 local TICK = 0.1
 local LAST_MEASUREMENT = 300
 local CODES = { time = 124, memory = 137, disk = 137, killed = 137 }
@@ -46,6 +50,7 @@ function on.usage(run, event)
   local limit = run.box.plan.limits.memory
   run.usage.memory_peak = math.max(run.usage.memory_peak or 0, event.memory)
   run.usage.processes = event.processes
+  run.asked_at = nil
   if run.watch_memory and event.memory > limit then
     stop(run, "memory", ("memory limit of %s reached: %s in %d processes"):format(size(limit), size(event.memory),
       event.processes), 0)
@@ -112,7 +117,13 @@ end
 local function sample(run, now)
   if now < run.sample_at then return end
   run.sample_at = now + holding.MEMORY_PERIOD
-  if run.watch_memory then run.box.running:ask_usage() end
+  if not run.watch_memory then return end
+  if not run.asked_at then
+    run.asked_at = now
+    run.box.running:ask_usage()
+  elseif now - run.asked_at > M.ANSWER then
+    stop(run, "killed", ("process 1 of the sandbox has not answered for %g s"):format(M.ANSWER), 0)
+  end
 end
 
 local function wait_time(run, now)
