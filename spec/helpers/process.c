@@ -76,7 +76,6 @@ static void target(pid_t pid)
     try_file(pid, "exe", O_RDWR);
     try_file(pid, "oom_score_adj", O_RDWR);
     try_file(pid, "uid_map", O_RDWR);
-    try_file(pid, "timerslack_ns", O_RDWR);
     try_memory(pid);
     try_handles(pid);
 }

@@ -33,7 +33,7 @@ function M.helpers(...)
     if is_assembler then is_assembler:close() end
     local source = "spec/helpers/" .. name .. (is_assembler and ".S" or ".c")
     local out = directory .. "/" .. name
-    local flags = is_assembler and "-m32 -nostdlib -static" or "-std=gnu11 -O1 -Wall -Wextra -Werror -pthread"
+    local flags = is_assembler and "-m32 -nostdlib -static" or "-std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread"
     local result = box.shell(("[ %s -nt %s ] && [ %s -nt spec/helpers/answer.h ] || { cc %s -o %s.$$ %s && mv %s.$$ %s; }")
       :format(out, source, out, flags, out, source, out, out))
     assert(result.code == 0, result.stderr)
