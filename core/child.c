@@ -9,6 +9,7 @@
 #include "rlimits.h"
 #include "root.h"
 #include "seccomp.h"
+#include "setid.h"
 #include "sys.h"
 #include "util.h"
 #include "wire.h"
@@ -231,9 +232,19 @@ static int processors(struct child *c, struct err *err)
     return pin > 0 ? affinity_pin(pin, (unsigned)c->request->supervisor, err) : 0;
 }
 
+static bool writes_to_host(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_mounts; i++)
+        if (plan->mounts[i].kind == MOUNT_BIND && !plan->mounts[i].read_only)
+            return true;
+    return false;
+}
+
 static int system_calls(struct child *c, struct err *err)
 {
     if (c->request->pin > 0 && affinity_lock(err) < 0)
+        return -1;
+    if (writes_to_host(c->request->plan) && setid_forbid(err) < 0)
         return -1;
     return seccomp_install((enum seccomp_profile)c->request->plan->seccomp_profile, err);
 }

@@ -102,13 +102,23 @@ static int set_stdio(const struct command *command, struct err *err)
     return 0;
 }
 
-/* Magic links (/proc/self/fd/N, /proc/PID/cwd) could lead to a descriptor's directory: never a working directory. */
+/* Magic links (/proc/self/fd/N, /proc/PID/cwd) could lead to a descriptor's directory: never a working directory.
+ * Where openat2 is filtered away (core/setid), nothing below /proc will do at all. */
+static int open_directory(const char *path)
+{
+    int dir = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_MAGICLINKS);
+    if (dir >= 0 || errno != ENOSYS)
+        return dir;
+    errno = ELOOP;
+    return strncmp(path, "/proc", 5) == 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int enter_directory(const char *path, struct err *err)
 {
     char now[4096];
     if (path[0] != '/')
         return err_set(err, EINVAL, "the working directory %s is not an absolute path", path);
-    cleanup_fd int dir = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_MAGICLINKS);
+    cleanup_fd int dir = open_directory(path);
     if (dir < 0 || fchdir(dir) < 0)
         return err_sys(err, "enter the working directory %s", path);
     if (!getcwd(now, sizeof now) || now[0] != '/')
@@ -149,7 +159,10 @@ static _Noreturn void execute(const struct command *command, int socket, uint32_
     close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
     execvp(command->argv[0], command->argv);
     int code = errno == ENOENT ? 127 : 126;
-    err_sys(&err, "%s", command->argv[0]);
+    if (code == 127 && !strchr(command->argv[0], '/'))
+        err_set(&err, ENOENT, "%s: no such program in the sandbox's PATH", command->argv[0]);
+    else
+        err_sys(&err, "%s in the sandbox", command->argv[0]);
     fail(socket, id, code, &err);
 }
 

@@ -4,10 +4,15 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 static uint64_t proportional_size(int dir, const char *pid)
 {
@@ -41,6 +46,33 @@ static uint64_t cpu_time(int dir, const char *pid)
     return ticks * 1000000u / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
+/* What lies in the tmpfs of the sandbox's mounts is memory too. A filesystem that is mounted twice counts once. */
+static uint64_t tmpfs_bytes(void)
+{
+    enum { MAX_FILESYSTEMS = 64 };
+    dev_t seen[MAX_FILESYSTEMS];
+    size_t n = 0;
+    uint64_t bytes = 0;
+    FILE *mounts = setmntent("/proc/self/mounts", "re");
+    for (struct mntent *mount; mounts && (mount = getmntent(mounts));) {
+        struct stat st;
+        struct statfs fs;
+        if (strcmp(mount->mnt_type, "tmpfs") != 0 || stat(mount->mnt_dir, &st) < 0 ||
+            statfs(mount->mnt_dir, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+            continue; /* something else may lie over it */
+        bool known = n == MAX_FILESYSTEMS;
+        for (size_t i = 0; i < n && !known; i++)
+            known = seen[i] == st.st_dev;
+        if (known)
+            continue;
+        seen[n++] = st.st_dev;
+        bytes += (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+    }
+    if (mounts)
+        endmntent(mounts);
+    return bytes;
+}
+
 void inside_measure(struct wire_usage *usage)
 {
     struct rusage waited;
@@ -48,6 +80,7 @@ void inside_measure(struct wire_usage *usage)
     if (getrusage(RUSAGE_CHILDREN, &waited) == 0)
         usage->cpu_us = (uint64_t)(waited.ru_utime.tv_sec + waited.ru_stime.tv_sec) * 1000000u +
                         (uint64_t)(waited.ru_utime.tv_usec + waited.ru_stime.tv_usec);
+    usage->memory = tmpfs_bytes();
     cleanup_dir DIR *proc = opendir("/proc");
     for (struct dirent *entry; proc && (entry = readdir(proc));) {
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || strcmp(entry->d_name, "1") == 0)

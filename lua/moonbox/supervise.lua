@@ -30,6 +30,10 @@ local function size(bytes)
   return bytes .. " bytes"
 end
 
+local function plural(n, one, many)
+  return ("%d %s"):format(n, n == 1 and one or many)
+end
+
 -- Ends the command: SIGTERM now, everything in the sandbox after the grace. The first reason is the one that counts.
 local function stop(run, ended_by, sentence, grace)
   if run.ended_by then return end
@@ -52,8 +56,8 @@ function on.usage(run, event)
   run.usage.processes = event.processes
   run.asked_at = nil
   if run.watch_memory and event.memory > limit then
-    stop(run, "memory", ("memory limit of %s reached: %s in %d processes"):format(size(limit), size(event.memory),
-      event.processes), 0)
+    stop(run, "memory", ("memory limit of %s reached: %s in %s and in memory filesystems"):format(size(limit),
+      size(event.memory), plural(event.processes, "process", "processes")), 0)
   end
 end
 
@@ -150,8 +154,8 @@ end
 local function out_of_memory(run, counted)
   if not counted.oom_kills or counted.oom_kills <= run.oom_kills then return end
   run.ended_by = run.ended_by or "memory"
-  run.sentence = run.sentence or ("memory limit of %s reached: %d processes killed")
-    :format(size(run.box.plan.limits.memory), counted.oom_kills - run.oom_kills)
+  run.sentence = run.sentence or ("memory limit of %s reached: %s killed")
+    :format(size(run.box.plan.limits.memory), plural(counted.oom_kills - run.oom_kills, "process", "processes"))
 end
 
 local function count(run)
