@@ -63,5 +63,5 @@ int sys_has_capability(int capability)
     struct __user_cap_data_struct data[2];
     if (syscall(SYS_capget, &header, data) < 0)
         return 0;
-    return (data[capability / 32].effective >> (capability % 32)) & 1;
+    return ((data[capability / 32].effective >> (capability % 32)) & 1) != 0;
 }

@@ -47,7 +47,7 @@ static _Noreturn void run_child(lua_State *L, int out, double memory)
     int failed = lua_pcall(L, 0, 1, 0);
     size_t length = 0;
     const char *text = lua_tolstring(L, -1, &length);
-    char kind = failed == LUA_ERRMEM ? REPLY_MEMORY : failed || !text ? REPLY_ERROR : REPLY_TEXT;
+    char kind = (char)(failed == LUA_ERRMEM ? REPLY_MEMORY : failed || !text ? REPLY_ERROR : REPLY_TEXT);
     if (failed == 0 && !text)
         text = "the function returned no text", length = strlen(text);
     else if (!text)

@@ -194,7 +194,8 @@ static void push_event(lua_State *L, struct sandbox *sandbox, const struct event
         set_number(L, "id", event->running->id);
     switch (event->kind) {
     case EVENT_EXIT:
-        push_exit(L, sandbox, event->running);
+        if (event->running)
+            push_exit(L, sandbox, event->running);
         break;
     case EVENT_OUTPUT:
         set_string(L, "stream", event->stream == STREAM_STDOUT ? "stdout" : "stderr");
