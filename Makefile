@@ -80,6 +80,7 @@ endef
 .PHONY: all setup-build setup-demo setup-test setup-check setup-bench demo test check lint-lua lint-c lint-format \
 	lint-shell asan bench install uninstall clean
 all: $(B)/moonbox $(B)/lib/moonbox/core.so
+	@:
 
 $(B)/moonbox: $(B)/core/main.o $(B)/modules.o $(CORE_OBJECTS) $(if $(SANITIZE),$(B)/sanitizer.o)
 	$(say) link $@
@@ -208,8 +209,8 @@ install: all
 	@echo "installed below $(DESTDIR)$(PREFIX)"
 
 uninstall:
-	rm -f $(BIN)/moonbox
-	rm -rf $(SHARE) $(LUA_SHARE) $(LUA_LIB)
+	@rm -f $(BIN)/moonbox
+	@rm -rf $(SHARE) $(LUA_SHARE) $(LUA_LIB)
 
 clean:
 	rm -rf build

@@ -19,7 +19,7 @@ local function c_bytes(code)
   return table.concat(lines, ",\n")
 end
 
-out:write('#include "../core/modules.h"\n\n')
+out:write('#include "core/modules.h"\n\n')
 local index = {}
 for i, path in ipairs(arg) do
   local file = assert(io.open(path, "rb"))
