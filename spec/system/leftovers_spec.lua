@@ -13,6 +13,7 @@ describe("after a box", function()
   setup(function()
     box.enter()
     -- The first box makes what is there to stay: the state folder, the locks of id ranges.
+    sys.mkdir(box.home .. "/tmp", 448)
     base = box.home .. "/base.lua"
     require("support.runs").write(base, [[return policy "spec" { about = "base on disk", extends = "base" }]])
     for _, policy in ipairs { "offline", base } do
@@ -28,28 +29,42 @@ describe("after a box", function()
     return lines
   end
 
-  -- Everything of ours on the host: processes that run with this spec's state or in a box of it, mounts, control groups,
-  -- folders, temporary files. Other boxes of this machine have other state folders, and are not counted.
-  local function snapshot()
-    local state = box.quote(box.state)
-    return {
-      processes = sorted(box.shell("for p in /proc/[0-9]*; do tr '\\0' '\\n' < $p/environ 2>/dev/null | grep -qx MOONBOX_STATE="
-        .. state .. " && [ \"$(cat $p/comm)\" = moonbox -o \"$(cat $p/comm)\" = moonbox-keeper ] && echo ${p#/proc/}; "
-        .. "done 2>/dev/null; true").stdout),
-      mounts = sorted(box.shell("cut -d' ' -f5 /proc/self/mountinfo").stdout),
-      boxes = sorted(box.shell("ls -A " .. state .. "/boxes").stdout),
-      state = sorted(box.shell("ls -A " .. state .. " | grep -vx cache").stdout), -- compiled policies, kept on purpose
-      temporary = sorted(box.shell("ls -d /tmp/*moonbox* 2>/dev/null; true").stdout),
-    }
-  end
-
-  -- A mark that every process of a box of this spec carries in its arguments or environment.
+  -- A mark that every process of a box of this spec carries in its environment.
   local mark = "mark" .. sys.random_hex(6)
 
-  local function marked()
-    return sorted(box.shell(("for p in /proc/[0-9]*; do { tr '\\0' ' ' < $p/cmdline; tr '\\0' ' ' < $p/environ; } 2>/dev/null "
-      .. "| grep -q '%s''%s' && echo ${p#/proc/} $(tr '\\0' ' ' < $p/cmdline); done | grep -v grep; true")
-      :format(mark:sub(1, 6), mark:sub(7))).stdout)
+  -- The processes that carry `text` in their environment: { "PID NAME", ... }.
+  local function carrying(text)
+    local found = {}
+    for _, pid in ipairs(sys.list("/proc")) do
+      local environment = pid:match("^%d+$") and box.read("/proc/" .. pid .. "/environ")
+      if environment and environment:find(text, 1, true) then
+        found[#found + 1] = pid .. " " .. (box.read("/proc/" .. pid .. "/comm") or ""):gsub("\n", "")
+      end
+    end
+    return found
+  end
+
+  local function marked() return carrying("MOONBOX_SPEC_MARK=" .. mark) end
+
+  local function names(path)
+    local list = sys.list(path) or {}
+    table.sort(list)
+    return list
+  end
+
+  -- Everything of ours on the host: processes that run with this spec's state or in a box of it, mounts, folders,
+  -- temporary files. Other boxes of this machine have other state folders, and are not counted.
+  local function snapshot()
+    local out = { mounts = sorted(box.read("/proc/self/mountinfo"):gsub("(%d+ %d+ %S+ %S+ %S+)[^\n]*", "%1")),
+      boxes = names(box.state .. "/boxes"), processes = {}, state = {},
+      temporary = names(box.home .. "/tmp") }
+    for _, process in ipairs(carrying("MOONBOX_STATE=" .. box.state)) do
+      if process:match(" moonbox") then out.processes[#out.processes + 1] = process end
+    end
+    for _, name in ipairs(names(box.state)) do
+      if name ~= "cache" then out.state[#out.state + 1] = name end -- compiled policies, kept on purpose
+    end
+    return out
   end
 
   local function groups()
@@ -70,7 +85,8 @@ describe("after a box", function()
   local POLICIES = { "offline", "base" }
 
   local function line(policy, script, options)
-    return ("MOONBOX_SPEC_MARK=%s %s exec --policy %s --env MOONBOX_SPEC_MARK %s -- /bin/sh -c %s"):format(mark, box.program,
+    return ("MOONBOX_SPEC_MARK=%s TMPDIR=%s/tmp %s exec --policy %s --env MOONBOX_SPEC_MARK %s -- /bin/sh -c %s"):format(mark, box.home,
+      box.program,
       policy == "base" and base or policy, options or "", box.quote(script))
   end
 
