@@ -36,8 +36,8 @@ function M.refusals(plan, levels)
     if level:match("^refused") then
       out[#out + 1] = ("limit %s = %s %s"):format(name, plan.limits[name], level)
     elseif plan.limits.hold[name] == "hard" and not level:match("^hard") then
-      out[#out + 1] = ("the policy wants %s held hard, and on this host it would be %s (moonbox doctor says what is missing)")
-        :format(name, level)
+      local sentence = "the policy wants %s held hard, and here it would be %s (moonbox doctor says what is missing)"
+      out[#out + 1] = sentence:format(name, level)
     end
   end
   return out

@@ -91,7 +91,7 @@ function M.open(plan, options)
   kept, message = keeper_for(box, options, plan)
   if not kept then return nil, message, M.NOT_STARTED end
   local code
-  box.running, message, code = core.launch(box.handle, { lock_dir = root .. "/ids", name = box.id, keeper = box.keeper or nil,
+  box.running, message, code = core.launch(box.handle, { lock_dir = root .. "/ids", name = box.id, keeper = box.keeper,
     cgroups = true, signals = options.signals, pin = require("moonbox.holding").pin(plan, groups) })
   if not box.running then
     box:close()

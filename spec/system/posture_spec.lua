@@ -57,7 +57,9 @@ describe("the posture", function()
     local pinned = require("moonbox.holding").pin(plan, own) > 0
     local out = {
       Umask = "0022", TracerPid = "0", Uid = "1000 1000 1000 1000", Gid = "1000 1000 1000 1000",
-      Groups = groups_inside(host.Groups), CoreDumping = "0", SigPnd = NO_CAPS, ShdPnd = NO_CAPS, SigBlk = NO_CAPS, SigIgn = NO_CAPS, SigCgt = NO_CAPS,
+      Groups = groups_inside(host.Groups), CoreDumping = "0",
+      SigPnd = NO_CAPS, ShdPnd = NO_CAPS,
+      SigBlk = NO_CAPS, SigIgn = NO_CAPS, SigCgt = NO_CAPS,
       CapInh = NO_CAPS, CapPrm = NO_CAPS, CapEff = NO_CAPS, CapBnd = NO_CAPS, CapAmb = NO_CAPS, NoNewPrivs = "1",
       Seccomp = "2", Seccomp_filters = tostring((tonumber(host.Seccomp_filters) or 0) + (pinned and 3 or 2)),
       Cpus_allowed = host.Cpus_allowed, Cpus_allowed_list = host.Cpus_allowed_list,

@@ -94,8 +94,9 @@ end
 local function report(options, box, outcome)
   if outcome.sentence then say(outcome.sentence) end
   if not options.json then return end
-  sys.write(2, require("moonbox.json").encode { event = "result", id = box.id, code = outcome.code,
-    ended_by = outcome.ended_by, sentence = outcome.sentence, seconds = outcome.seconds, usage = outcome.usage } .. "\n")
+  local event = { event = "result", id = box and box.id, code = outcome.code, ended_by = outcome.ended_by,
+    sentence = outcome.sentence, seconds = outcome.seconds, usage = outcome.usage }
+  sys.write(2, require("moonbox.json").encode(event) .. "\n")
 end
 
 local function run(box, command, wanted, options)
@@ -104,10 +105,7 @@ local function run(box, command, wanted, options)
   local outcome, message, code = box:exec { run = command, env = wanted.env, cwd = options.cwd, time = wanted.time,
     tty = wanted.tty, stdin = pass, stdout = pass, stderr = pass, forward = true }
   if wanted.tty then sys.cooked() end
-  if not outcome then
-    say(message)
-    return code
-  end
+  outcome = outcome or { code = code, sentence = message }
   report(options, box, outcome)
   return outcome.code
 end
@@ -131,7 +129,7 @@ function M.run(args)
   if not plan then return refused end
   local box, message, code = require("moonbox.sandbox").open(plan, { signals = true, early = true })
   if not box then
-    say(message)
+    report(options, nil, { code = code, sentence = message })
     return code
   end
   local result = run(box, command, wanted, options)
