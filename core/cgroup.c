@@ -130,11 +130,13 @@ int cgroup_clone_fd(const struct cgroup *group)
     return -1;
 }
 
-bool cgroup_before_birth(const struct cgroup_support *support) {
+bool cgroup_before_birth(const struct cgroup_support *support)
+{
     return *support->unified != '\0';
 }
 
-int cgroup_entrances(const struct cgroup *group, int fds[CGROUP_MAX_V1]) {
+int cgroup_entrances(const struct cgroup *group, int fds[CGROUP_MAX_V1])
+{
     int n = 0;
     for (int i = 0; i < group->n && n < CGROUP_MAX_V1; i++)
         if (group->groups[i].version == 1)
@@ -142,7 +144,8 @@ int cgroup_entrances(const struct cgroup *group, int fds[CGROUP_MAX_V1]) {
     return n;
 }
 
-int cgroup_enter(int entrance, struct err *err) {
+int cgroup_enter(int entrance, struct err *err)
+{
     return util_write_all(entrance, "0", 1) == 0 ? 0 : err_sys(err, "enter a control group");
 }
 
@@ -249,7 +252,8 @@ int cgroup_paths(const struct cgroup_support *support, const char *name, int (*t
         bool seen = !*parents[i];
         for (int j = 0; j < i; j++)
             seen = seen || strcmp(parents[i], parents[j]) == 0;
-        if (!seen && snprintf(path, sizeof path, "%s/%s", parents[i], name) < (int)sizeof path && tell(context, path) < 0)
+        if (!seen && snprintf(path, sizeof path, "%s/%s", parents[i], name) < (int)sizeof path &&
+            tell(context, path) < 0)
             return -1;
     }
     return 0;

@@ -111,7 +111,8 @@ static int first_to_go(struct child *c, struct err *err)
 
 /* What was charged until here (the skeleton) is the supervisor's; a tenant's first instruction comes later. The
  * namespace, made after, shows our groups as "/". */
-static int control_groups(struct child *c, struct err *err) {
+static int control_groups(struct child *c, struct err *err)
+{
     struct wire_header header;
     int fds[WIRE_MAX_FDS], result = 0;
     cleanup_free char *payload = NULL;

@@ -152,7 +152,8 @@ static int run_helper(const char *tool, pid_t child, unsigned base, unsigned own
     snprintf(count, sizeof count, "%d", IDMAP_RANGE);
     snprintf(behind, sizeof behind, "%d", IDMAP_RANGE);
     snprintf(self, sizeof self, "%u", own);
-    char zero[] = "0", one[] = "1", *argv[] = {(char *)(uintptr_t)tool, pid, zero, first, count, behind, self, one, NULL};
+    char zero[] = "0", one[] = "1",
+         *argv[] = {(char *)(uintptr_t)tool, pid, zero, first, count, behind, self, one, NULL};
     pid_t helper;
     int status = 0, failed = posix_spawnp(&helper, tool, NULL, NULL, argv, environ);
     if (failed)

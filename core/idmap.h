@@ -15,13 +15,13 @@
 enum { IDMAP_RANGE = 65536 };
 
 struct idmap {
-    bool range;      /* true: 0..65535 inside are base.. outside; false: the agent's id alone is the caller's */
-    bool helper;     /* written by newuidmap and newgidmap, and the caller's own id is mapped behind the range */
-    uid_t uid_base;  /* outside, when range */
+    bool range;     /* true: 0..65535 inside are base.. outside; false: the agent's id alone is the caller's */
+    bool helper;    /* written by newuidmap and newgidmap, and the caller's own id is mapped behind the range */
+    uid_t uid_base; /* outside, when range */
     gid_t gid_base;
     uid_t agent_uid; /* inside */
     gid_t agent_gid;
-    int lock;        /* keeps a slot of root's; -1 none */
+    int lock; /* keeps a slot of root's; -1 none */
 };
 
 /* Chooses the mapping for a plan. As root a slot is taken under `lock_dir`, which is made when absent.

@@ -57,8 +57,8 @@ static uint64_t tmpfs_bytes(void)
     for (struct mntent *mount; mounts && (mount = getmntent(mounts));) {
         struct stat st;
         struct statfs fs;
-        if (strcmp(mount->mnt_type, "tmpfs") != 0 || stat(mount->mnt_dir, &st) < 0 ||
-            statfs(mount->mnt_dir, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+        if (strcmp(mount->mnt_type, "tmpfs") != 0 || stat(mount->mnt_dir, &st) < 0 || statfs(mount->mnt_dir, &fs) < 0 ||
+            fs.f_type != TMPFS_MAGIC)
             continue; /* something else may lie over it */
         bool known = n == MAX_FILESYSTEMS;
         for (size_t i = 0; i < n && !known; i++)

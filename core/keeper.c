@@ -188,10 +188,11 @@ static int open_folder(struct keeper *keeper, int parent, const char *name, stru
     return keeper->folder >= 0 ? 0 : err_sys(err, "open it");
 }
 
-int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path,
-                 double period, struct err *err)
+int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path, double period,
+                 struct err *err)
 {
-    *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .lock = -1, .map = {.lock = -1}};
+    *keeper =
+        (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .lock = -1, .map = {.lock = -1}};
     const char *name = NULL;
     cleanup_fd int parent = path ? open_parent(path, &name, err) : -1;
     if ((path && parent < 0) || idmap_choose(&keeper->map, plan, lock_dir, err) < 0)

@@ -27,8 +27,8 @@ struct keeper {
 /* Takes the ids, and starts the process: at once for a folder, else when the first control group is given to it.
  * `path`: a folder to make (its parent exists, it does not) with upper/ and work/ for an overlay,
  * or NULL; `period`: seconds between measurements of it, 0 = none. */
-int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path,
-                 double period, struct err *err);
+int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path, double period,
+                 struct err *err);
 
 /* Gives a control group, which is about to be made, into its care. */
 int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err);

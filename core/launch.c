@@ -105,12 +105,14 @@ static int make_groups(struct launch *l, struct err *err)
     return cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err);
 }
 
-static int make_groups_first(struct launch *l, struct err *err) {
+static int make_groups_first(struct launch *l, struct err *err)
+{
     return l->options->support && cgroup_before_birth(l->options->support) ? make_groups(l, err) : 0;
 }
 
 /* v1 groups are made while the child builds its root. */
-static int send_groups(struct launch *l, struct err *err) {
+static int send_groups(struct launch *l, struct err *err)
+{
     int entrances[CGROUP_MAX_V1];
     const struct cgroup_support *support = l->options->support;
     if (support && !cgroup_before_birth(support) && make_groups(l, err) < 0)
@@ -152,9 +154,9 @@ static int clone_child(struct launch *l, struct err *err)
         return err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)");
     if (pid == 0) {
         close(pair[0]);
-        const struct child_request request = {l->plan, l->map, pair[1], l->grants,
-                                              keeper ? keeper->path : NULL, keeper ? keeper->folder : -1,
-                                              supervisor, l->options->pin};
+        const struct child_request request = {
+            l->plan,    l->map,         pair[1], l->grants, keeper ? keeper->path : NULL, keeper ? keeper->folder : -1,
+            supervisor, l->options->pin};
         child_main(&request);
     }
     l->sandbox->pid = pid;

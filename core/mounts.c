@@ -85,7 +85,8 @@ static int map_namespace(unsigned in_uid, unsigned in_gid, unsigned out_uid, uns
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
     int fd = -1;
-    if (write_single_map(pid, "uid_map", in_uid, out_uid) == 0 && write_single_map(pid, "gid_map", in_gid, out_gid) == 0)
+    if (write_single_map(pid, "uid_map", in_uid, out_uid) == 0 &&
+        write_single_map(pid, "gid_map", in_gid, out_gid) == 0)
         fd = open(path, O_RDONLY | O_CLOEXEC);
     int saved = errno;
     kill(pid, SIGKILL);

@@ -63,8 +63,8 @@ struct plan {
     struct rlimit_row *rlimits;
     size_t n_rlimits;
 
-    double cpus;      /* 0 = no limit */
-    uint64_t memory;  /* bytes, 0 = no limit */
+    double cpus;     /* 0 = no limit */
+    uint64_t memory; /* bytes, 0 = no limit */
     uint64_t processes;
 
     char **env; /* "NAME=value", NULL-terminated */

@@ -27,8 +27,8 @@ static const struct {
     {"kernel", probe_kernel, NULL, 0, false},
     {"sysctl.unprivileged_userns_clone", probe_sysctl, "kernel/unprivileged_userns_clone", 0, false},
     {"sysctl.max_user_namespaces", probe_sysctl, "user/max_user_namespaces", 0, false},
-    {"sysctl.apparmor_restrict_unprivileged_userns", probe_sysctl,
-     "kernel/apparmor_restrict_unprivileged_userns", 0, false},
+    {"sysctl.apparmor_restrict_unprivileged_userns", probe_sysctl, "kernel/apparmor_restrict_unprivileged_userns", 0,
+     false},
     {"apparmor", probe_apparmor, NULL, 0, false},
     {"confined", probe_confined, NULL, 0, false},
     {"user_namespace", probe_namespaces, NULL, 0, false},
@@ -64,9 +64,13 @@ static const struct {
     {"git", probe_program, "git", 0, false},
 };
 
-const char *probe_name(size_t index) { return index < ARRAY_LEN(probes) ? probes[index].name : NULL; }
+const char *probe_name(size_t index)
+{
+    return index < ARRAY_LEN(probes) ? probes[index].name : NULL;
+}
 
-void probe_yes(struct probe_fact *fact, const char *fmt, ...) {
+void probe_yes(struct probe_fact *fact, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(fact->detail, sizeof fact->detail, fmt, ap);
@@ -75,7 +79,8 @@ void probe_yes(struct probe_fact *fact, const char *fmt, ...) {
     fact->error = 0;
 }
 
-void probe_no(struct probe_fact *fact, const char *fmt, ...) {
+void probe_no(struct probe_fact *fact, const char *fmt, ...)
+{
     fact->error = errno;
     va_list ap;
     va_start(ap, fmt);
@@ -84,7 +89,8 @@ void probe_no(struct probe_fact *fact, const char *fmt, ...) {
     fact->ok = false;
 }
 
-static void child(size_t index, const char *folder, int report) {
+static void child(size_t index, const char *folder, int report)
+{
     struct probe_fact fact = {.ok = false};
     struct probe_case with = {folder, probes[index].argument, probes[index].number};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -94,7 +100,8 @@ static void child(size_t index, const char *folder, int report) {
 }
 
 /* Waits for the child's fact until the time is over, then ends it in any case. */
-static void await(pid_t pid, int report, struct probe_fact *fact) {
+static void await(pid_t pid, int report, struct probe_fact *fact)
+{
     struct pollfd ready = {report, POLLIN, 0};
     double end = util_monotonic() + PROBE_SECONDS;
     int n;
@@ -114,7 +121,8 @@ static void await(pid_t pid, int report, struct probe_fact *fact) {
         ;
 }
 
-static void run_in_child(size_t index, const char *folder, struct probe_fact *fact) {
+static void run_in_child(size_t index, const char *folder, struct probe_fact *fact)
+{
     int report[2];
     if (pipe2(report, O_CLOEXEC) < 0) {
         probe_no(fact, "make a pipe");
@@ -132,12 +140,12 @@ static void run_in_child(size_t index, const char *folder, struct probe_fact *fa
     await(pid, from, fact);
 }
 
-void probe_run(size_t index, const char *state, struct probe_fact *fact) {
+void probe_run(size_t index, const char *state, struct probe_fact *fact)
+{
     char folder[PATH_MAX] = "";
     *fact = (struct probe_fact){.ok = false};
     if (probes[index].folder) {
-        if (snprintf(folder, sizeof folder, "%s/probe-XXXXXX", state) >= (int)sizeof folder ||
-            !mkdtemp(folder)) {
+        if (snprintf(folder, sizeof folder, "%s/probe-XXXXXX", state) >= (int)sizeof folder || !mkdtemp(folder)) {
             probe_no(fact, "make a folder in %.200s", state);
             return;
         }

@@ -12,8 +12,8 @@
 enum { PROBE_SECONDS = 3, PROBE_DETAIL = 256 };
 
 struct probe_fact {
-    bool ok;   /* it worked */
-    int error; /* errno of the step that failed; 0 where none says it; ETIME when it took too long */
+    bool ok;                   /* it worked */
+    int error;                 /* errno of the step that failed; 0 where none says it; ETIME when it took too long */
     char detail[PROBE_DETAIL]; /* which step failed, or what was found */
 };
 

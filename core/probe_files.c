@@ -17,13 +17,15 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-static int make_file(const char *path) {
+static int make_file(const char *path)
+{
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     return fd < 0 ? -1 : close(fd);
 }
 
 /* In an empty working directory: an overlay that takes a new file, a changed one and a deletion. */
-static int try_overlay(struct probe_fact *fact) {
+static int try_overlay(struct probe_fact *fact)
+{
     static const char *const folders[] = {"lower", "upper", "work", "merged"};
     for (size_t i = 0; i < ARRAY_LEN(folders); i++)
         if (mkdir(folders[i], 0700) < 0) {
@@ -32,8 +34,7 @@ static int try_overlay(struct probe_fact *fact) {
         }
     if (make_file("lower/old") < 0)
         probe_no(fact, "make a file below an overlay");
-    else if (mount("overlay", "merged", "overlay", 0,
-                   "lowerdir=lower,upperdir=upper,workdir=work,userxattr") < 0)
+    else if (mount("overlay", "merged", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work,userxattr") < 0)
         probe_no(fact, "mount an overlay in a user namespace");
     else if (make_file("merged/new") < 0 || chmod("merged/old", 0640) < 0)
         probe_no(fact, "write on an overlay in a user namespace");
@@ -46,7 +47,8 @@ static int try_overlay(struct probe_fact *fact) {
     return -1;
 }
 
-void probe_overlay(const struct probe_case *with, struct probe_fact *fact) {
+void probe_overlay(const struct probe_case *with, struct probe_fact *fact)
+{
     if (probe_enter(CLONE_NEWNS, fact) < 0)
         return;
     if (chdir(with->folder) < 0)
@@ -55,7 +57,8 @@ void probe_overlay(const struct probe_case *with, struct probe_fact *fact) {
         probe_yes(fact, "write, change and delete work on the state folder's filesystem");
 }
 
-void probe_overlay_tmpfs(const struct probe_case *with, struct probe_fact *fact) {
+void probe_overlay_tmpfs(const struct probe_case *with, struct probe_fact *fact)
+{
     (void)with;
     if (probe_enter(CLONE_NEWNS, fact) < 0)
         return;
@@ -66,7 +69,8 @@ void probe_overlay_tmpfs(const struct probe_case *with, struct probe_fact *fact)
 }
 
 /* The new mount calls: a tmpfs made, a tree cloned, its attributes changed, both moved. */
-void probe_mount_api(const struct probe_case *with, struct probe_fact *fact) {
+void probe_mount_api(const struct probe_case *with, struct probe_fact *fact)
+{
     struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
     if (probe_enter(CLONE_NEWNS, fact) < 0)
         return;
@@ -89,7 +93,8 @@ void probe_mount_api(const struct probe_case *with, struct probe_fact *fact) {
 }
 
 /* A user namespace of root's with a map that isn't the host's, held open by its descriptor; -1 with errno. */
-static int other_user_namespace(void) {
+static int other_user_namespace(void)
+{
     int ready[2];
     char path[64], byte;
     if (pipe2(ready, O_CLOEXEC) < 0)
@@ -124,7 +129,8 @@ static int other_user_namespace(void) {
 
 /* mount_setattr(2), "ID-mapped mounts": needs CAP_SYS_ADMIN over the filesystem, so only root's try can pass.
  */
-void probe_idmapped(const struct probe_case *with, struct probe_fact *fact) {
+void probe_idmapped(const struct probe_case *with, struct probe_fact *fact)
+{
     if (geteuid() != 0) {
         errno = EPERM;
         probe_no(fact, "only root can make idmapped mounts");
@@ -143,14 +149,16 @@ void probe_idmapped(const struct probe_case *with, struct probe_fact *fact) {
         probe_yes(fact, "works on the state folder's filesystem");
 }
 
-void probe_user_xattr(const struct probe_case *with, struct probe_fact *fact) {
+void probe_user_xattr(const struct probe_case *with, struct probe_fact *fact)
+{
     if (setxattr(with->folder, "user.moonbox", "1", 1, 0) < 0)
         probe_no(fact, "set a user attribute on the state folder's filesystem");
     else
         probe_yes(fact, "the state folder's filesystem has user attributes");
 }
 
-void probe_loop(const struct probe_case *with, struct probe_fact *fact) {
+void probe_loop(const struct probe_case *with, struct probe_fact *fact)
+{
     char path[64];
     (void)with;
     cleanup_fd int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);

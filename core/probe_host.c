@@ -16,14 +16,14 @@
 #include <unistd.h>
 
 /* Looks through PATH (or the usual places without it). 0 with the program's path, or -1. */
-static int find_program(const char *name, char *path, size_t size) {
+static int find_program(const char *name, char *path, size_t size)
+{
     const char *at = getenv("PATH");
     if (!at || !*at)
         at = "/usr/local/bin:/usr/bin:/bin";
     for (;;) {
         size_t length = strcspn(at, ":");
-        if (length > 0 && snprintf(path, size, "%.*s/%s", (int)length, at, name) < (int)size &&
-            access(path, X_OK) == 0)
+        if (length > 0 && snprintf(path, size, "%.*s/%s", (int)length, at, name) < (int)size && access(path, X_OK) == 0)
             return 0;
         if (!at[length])
             break;
@@ -33,7 +33,8 @@ static int find_program(const char *name, char *path, size_t size) {
     return -1;
 }
 
-void probe_program(const struct probe_case *with, struct probe_fact *fact) {
+void probe_program(const struct probe_case *with, struct probe_fact *fact)
+{
     char path[PATH_MAX];
     if (find_program(with->name, path, sizeof path) < 0)
         probe_no(fact, "no %s in PATH", with->name);
@@ -42,13 +43,13 @@ void probe_program(const struct probe_case *with, struct probe_fact *fact) {
 }
 
 /* newuidmap(1) and newgidmap(1) work only setuid root or with a file capability. */
-void probe_id_helper(const struct probe_case *with, struct probe_fact *fact) {
+void probe_id_helper(const struct probe_case *with, struct probe_fact *fact)
+{
     char path[PATH_MAX];
     struct stat st;
     if (find_program(with->name, path, sizeof path) < 0 || stat(path, &st) < 0) {
         probe_no(fact, "no %s in PATH", with->name);
-    } else if (!(st.st_uid == 0 && (st.st_mode & S_ISUID)) &&
-               getxattr(path, "security.capability", NULL, 0) <= 0) {
+    } else if (!(st.st_uid == 0 && (st.st_mode & S_ISUID)) && getxattr(path, "security.capability", NULL, 0) <= 0) {
         errno = EPERM;
         probe_no(fact, "%.150s is neither setuid root nor has a capability", path);
     } else {
@@ -57,7 +58,8 @@ void probe_id_helper(const struct probe_case *with, struct probe_fact *fact) {
 }
 
 /* subuid(5): "NAME-OR-ID:FIRST:COUNT". The caller's own range of at least 65,536 ids. */
-void probe_subordinate(const struct probe_case *with, struct probe_fact *fact) {
+void probe_subordinate(const struct probe_case *with, struct probe_fact *fact)
+{
     char line[256], owner[128], number[32];
     unsigned long first, count;
     const struct passwd *user = getpwuid(geteuid());
@@ -78,7 +80,8 @@ void probe_subordinate(const struct probe_case *with, struct probe_fact *fact) {
     fclose(file);
 }
 
-void probe_fuse(const struct probe_case *with, struct probe_fact *fact) {
+void probe_fuse(const struct probe_case *with, struct probe_fact *fact)
+{
     (void)with;
     cleanup_fd int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (fd < 0)
@@ -94,7 +97,8 @@ static const unsigned char guest_code[] = {
     0x66, 0xb9, LOOPS & 0xff, LOOPS >> 8 & 0xff, LOOPS >> 16 & 0xff, 0, 0x66, 0x49, 0x75, 0xfc, 0xf4};
 
 /* Prepares the one processor at the start of the code. Its descriptor, or -1 with errno. */
-static int make_processor(int machine) {
+static int make_processor(int machine)
+{
     void *memory = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return -1;
@@ -117,7 +121,8 @@ static int make_processor(int machine) {
 }
 
 /* Runs the loop. Millions of instructions a second, or -1 with errno. */
-static double guest_speed(int kvm) {
+static double guest_speed(int kvm)
+{
     cleanup_fd int machine = ioctl(kvm, KVM_CREATE_VM, 0);
     cleanup_fd int cpu = machine < 0 ? -1 : make_processor(machine);
     int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -135,7 +140,8 @@ static double guest_speed(int kvm) {
 
 /* The device node proves nothing: some kernels emulate each instruction behind it. So a guest must run at
  * speed. */
-void probe_kvm(const struct probe_case *with, struct probe_fact *fact) {
+void probe_kvm(const struct probe_case *with, struct probe_fact *fact)
+{
     enum { VERSION = 12 };
     (void)with;
     cleanup_fd int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);

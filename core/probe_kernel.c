@@ -20,7 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-void probe_kernel(const struct probe_case *with, struct probe_fact *fact) {
+void probe_kernel(const struct probe_case *with, struct probe_fact *fact)
+{
     struct utsname name;
     (void)with;
     if (uname(&name) < 0)
@@ -30,7 +31,8 @@ void probe_kernel(const struct probe_case *with, struct probe_fact *fact) {
 }
 
 /* A switch below /proc/sys: the detail is its value; not ok where the kernel doesn't have it. */
-void probe_sysctl(const struct probe_case *with, struct probe_fact *fact) {
+void probe_sysctl(const struct probe_case *with, struct probe_fact *fact)
+{
     char path[128], text[64];
     snprintf(path, sizeof path, "/proc/sys/%s", with->name);
     ssize_t n = util_read_file(AT_FDCWD, path, text, sizeof text);
@@ -43,7 +45,8 @@ void probe_sysctl(const struct probe_case *with, struct probe_fact *fact) {
 }
 
 /* The AppArmor profile that confines moonbox; ok also without one. */
-void probe_apparmor(const struct probe_case *with, struct probe_fact *fact) {
+void probe_apparmor(const struct probe_case *with, struct probe_fact *fact)
+{
     char text[128];
     (void)with;
     if (util_read_file(AT_FDCWD, "/proc/self/attr/apparmor/current", text, sizeof text) <= 0)
@@ -53,7 +56,8 @@ void probe_apparmor(const struct probe_case *with, struct probe_fact *fact) {
 }
 
 /* Not ok when a filter is on moonbox itself: a container's, which can refuse namespaces and mounts. */
-void probe_confined(const struct probe_case *with, struct probe_fact *fact) {
+void probe_confined(const struct probe_case *with, struct probe_fact *fact)
+{
     char text[8192];
     (void)with;
     const char *line = NULL;
@@ -66,7 +70,8 @@ void probe_confined(const struct probe_case *with, struct probe_fact *fact) {
         probe_yes(fact, "no system call filter is on moonbox itself");
 }
 
-void probe_seccomp(const struct probe_case *with, struct probe_fact *fact) {
+void probe_seccomp(const struct probe_case *with, struct probe_fact *fact)
+{
     struct err err;
     (void)with;
     double start = util_monotonic();
@@ -84,7 +89,8 @@ void probe_seccomp(const struct probe_case *with, struct probe_fact *fact) {
     }
 }
 
-void probe_landlock(const struct probe_case *with, struct probe_fact *fact) {
+void probe_landlock(const struct probe_case *with, struct probe_fact *fact)
+{
     enum { ASK_VERSION = 1 };
     (void)with;
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, ASK_VERSION);
@@ -94,7 +100,8 @@ void probe_landlock(const struct probe_case *with, struct probe_fact *fact) {
         probe_yes(fact, "version %ld", version);
 }
 
-void probe_clone3(const struct probe_case *with, struct probe_fact *fact) {
+void probe_clone3(const struct probe_case *with, struct probe_fact *fact)
+{
     (void)with;
     cleanup_fd int pidfd = -1;
     pid_t pid = sys_clone3(0, -1, &pidfd);
@@ -108,7 +115,8 @@ void probe_clone3(const struct probe_case *with, struct probe_fact *fact) {
     probe_yes(fact, "works");
 }
 
-void probe_pidfd(const struct probe_case *with, struct probe_fact *fact) {
+void probe_pidfd(const struct probe_case *with, struct probe_fact *fact)
+{
     (void)with;
     cleanup_fd int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     if (fd < 0 || sys_pidfd_send_signal(fd, 0) < 0)
@@ -117,7 +125,8 @@ void probe_pidfd(const struct probe_case *with, struct probe_fact *fact) {
         probe_yes(fact, "works");
 }
 
-void probe_openat2(const struct probe_case *with, struct probe_fact *fact) {
+void probe_openat2(const struct probe_case *with, struct probe_fact *fact)
+{
     (void)with;
     cleanup_fd int root = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     cleanup_fd int fd = root < 0 ? -1 : sys_openat2(root, "/self", O_PATH | O_NOFOLLOW, 0, RESOLVE_IN_ROOT);
@@ -127,7 +136,8 @@ void probe_openat2(const struct probe_case *with, struct probe_fact *fact) {
         probe_yes(fact, "works");
 }
 
-void probe_close_range(const struct probe_case *with, struct probe_fact *fact) {
+void probe_close_range(const struct probe_case *with, struct probe_fact *fact)
+{
     (void)with;
     if (syscall(SYS_close_range, 1000000U, ~0U, 0) < 0)
         probe_no(fact, "close_range");
@@ -137,7 +147,8 @@ void probe_close_range(const struct probe_case *with, struct probe_fact *fact) {
 
 /* How the machine mounts control groups (systemd's three layouts): the root is version 2, or a tmpfs that
  * holds hierarchies of version 1, with or without one of version 2 beside them. */
-void probe_cgroup_version(const struct probe_case *with, struct probe_fact *fact) {
+void probe_cgroup_version(const struct probe_case *with, struct probe_fact *fact)
+{
     struct statfs root, beside;
     (void)with;
     if (statfs("/sys/fs/cgroup", &root) < 0)
@@ -153,7 +164,8 @@ void probe_cgroup_version(const struct probe_case *with, struct probe_fact *fact
 }
 
 /* Where the groups of one controller can be made: a group is made there, and removed. */
-void probe_controller(const struct probe_case *with, struct probe_fact *fact) {
+void probe_controller(const struct probe_case *with, struct probe_fact *fact)
+{
     struct cgroup_support support;
     char path[CGROUP_MAX_PATH + 32];
     cgroup_find(&support);
@@ -172,7 +184,8 @@ void probe_controller(const struct probe_case *with, struct probe_fact *fact) {
     probe_yes(fact, "version %d in %.200s", place->version, place->parent);
 }
 
-static void has_file(const char *group, const char *file, struct probe_fact *fact) {
+static void has_file(const char *group, const char *file, struct probe_fact *fact)
+{
     char path[CGROUP_MAX_PATH + 64];
     snprintf(path, sizeof path, "%s/%s", group, file);
     errno = ENOENT;
@@ -182,14 +195,16 @@ static void has_file(const char *group, const char *file, struct probe_fact *fac
         probe_yes(fact, "%.200s", path);
 }
 
-void probe_cgroup_kill(const struct probe_case *with, struct probe_fact *fact) {
+void probe_cgroup_kill(const struct probe_case *with, struct probe_fact *fact)
+{
     struct cgroup_support support;
     (void)with;
     cgroup_find(&support);
     has_file(support.unified, "cgroup.kill", fact);
 }
 
-void probe_memory_peak(const struct probe_case *with, struct probe_fact *fact) {
+void probe_memory_peak(const struct probe_case *with, struct probe_fact *fact)
+{
     struct cgroup_support support;
     (void)with;
     cgroup_find(&support);

@@ -20,21 +20,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int write_map(const char *path, unsigned id) {
+static int write_map(const char *path, unsigned id)
+{
     char text[64];
     snprintf(text, sizeof text, "0 %u 1", id);
     return util_write_file(AT_FDCWD, path, text);
 }
 
-int probe_enter(int flags, struct probe_fact *fact) {
+int probe_enter(int flags, struct probe_fact *fact)
+{
     uid_t uid = geteuid();
     gid_t gid = getegid();
     if (unshare(CLONE_NEWUSER) < 0) {
         probe_no(fact, "make a user namespace");
         return -1;
     }
-    if (util_write_file(AT_FDCWD, "/proc/self/setgroups", "deny") < 0 ||
-        write_map("/proc/self/uid_map", uid) < 0 || write_map("/proc/self/gid_map", gid) < 0) {
+    if (util_write_file(AT_FDCWD, "/proc/self/setgroups", "deny") < 0 || write_map("/proc/self/uid_map", uid) < 0 ||
+        write_map("/proc/self/gid_map", gid) < 0) {
         probe_no(fact, "map one's own id into a user namespace");
         return -1;
     }
@@ -50,7 +52,8 @@ int probe_enter(int flags, struct probe_fact *fact) {
 }
 
 /* The user namespace and those of `number`; with a mount namespace, a tmpfs in it. */
-void probe_namespaces(const struct probe_case *with, struct probe_fact *fact) {
+void probe_namespaces(const struct probe_case *with, struct probe_fact *fact)
+{
     if (probe_enter(with->number, fact) < 0)
         return;
     if ((with->number & CLONE_NEWNS) && mount("none", "/tmp", "tmpfs", 0, "size=64k") < 0) {
@@ -60,7 +63,8 @@ void probe_namespaces(const struct probe_case *with, struct probe_fact *fact) {
     probe_yes(fact, "made and used");
 }
 
-static void mount_proc(int report) {
+static void mount_proc(int report)
+{
     struct probe_fact fact = {.ok = false};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
@@ -71,7 +75,8 @@ static void mount_proc(int report) {
 }
 
 /* mount_namespaces(7): a user namespace may mount proc only where the host's own is fully visible. */
-void probe_proc(const struct probe_case *with, struct probe_fact *fact) {
+void probe_proc(const struct probe_case *with, struct probe_fact *fact)
+{
     int report[2];
     (void)with;
     if (probe_enter(CLONE_NEWNS | CLONE_NEWPID, fact) < 0)
@@ -94,7 +99,8 @@ void probe_proc(const struct probe_case *with, struct probe_fact *fact) {
 }
 
 /* A network namespace in which the loopback interface can be brought up. */
-void probe_network(const struct probe_case *with, struct probe_fact *fact) {
+void probe_network(const struct probe_case *with, struct probe_fact *fact)
+{
     (void)with;
     if (probe_enter(CLONE_NEWNET, fact) < 0)
         return;
@@ -119,23 +125,24 @@ struct table_message {
     char text[8];
 };
 
-static size_t batch_mark(char *at, uint16_t type) {
+static size_t batch_mark(char *at, uint16_t type)
+{
     struct {
         struct nlmsghdr header;
         struct nfgenmsg family;
-    } mark = {{sizeof mark, type, NLM_F_REQUEST, 0, 0},
-              {AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)}};
+    } mark = {{sizeof mark, type, NLM_F_REQUEST, 0, 0}, {AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)}};
     memcpy(at, &mark, sizeof mark);
     return sizeof mark;
 }
 
 /* Sends "add table inet probe" and reads the kernel's verdict. 0, or -1 with errno. */
-static int add_table(int fd) {
-    struct table_message add = {{sizeof add, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE,
-                                 NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK, 1, 0},
-                                {1 /* NFPROTO_INET */, NFNETLINK_V0, 0},
-                                {NLA_HDRLEN + 6, NFTA_TABLE_NAME},
-                                "probe"};
+static int add_table(int fd)
+{
+    struct table_message add = {
+        {sizeof add, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK, 1, 0},
+        {1 /* NFPROTO_INET */, NFNETLINK_V0, 0},
+        {NLA_HDRLEN + 6, NFTA_TABLE_NAME},
+        "probe"};
     char batch[256], answer[1024];
     size_t size = batch_mark(batch, NFNL_MSG_BATCH_BEGIN);
     memcpy(batch + size, &add, sizeof add);
@@ -155,7 +162,8 @@ static int add_table(int fd) {
 }
 
 /* An nftables table in a network namespace of one's own. */
-void probe_nftables(const struct probe_case *with, struct probe_fact *fact) {
+void probe_nftables(const struct probe_case *with, struct probe_fact *fact)
+{
     (void)with;
     if (probe_enter(CLONE_NEWNET, fact) < 0)
         return;

@@ -25,12 +25,11 @@ int probe_enter(int flags, struct probe_fact *fact);
 /* probe_namespaces.c */
 probe_function probe_namespaces, probe_proc, probe_network, probe_nftables;
 /* probe_files.c */
-probe_function probe_overlay, probe_overlay_tmpfs, probe_mount_api, probe_idmapped, probe_user_xattr,
-    probe_loop;
+probe_function probe_overlay, probe_overlay_tmpfs, probe_mount_api, probe_idmapped, probe_user_xattr, probe_loop;
 /* probe_kernel.c */
-probe_function probe_kernel, probe_sysctl, probe_apparmor, probe_confined, probe_seccomp, probe_landlock,
-    probe_clone3, probe_pidfd, probe_openat2, probe_close_range, probe_cgroup_version, probe_controller,
-    probe_cgroup_kill, probe_memory_peak;
+probe_function probe_kernel, probe_sysctl, probe_apparmor, probe_confined, probe_seccomp, probe_landlock, probe_clone3,
+    probe_pidfd, probe_openat2, probe_close_range, probe_cgroup_version, probe_controller, probe_cgroup_kill,
+    probe_memory_peak;
 /* probe_host.c */
 probe_function probe_program, probe_id_helper, probe_subordinate, probe_fuse, probe_kvm;
 

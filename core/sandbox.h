@@ -43,14 +43,14 @@ struct sandbox {
 };
 
 enum event_kind {
-    EVENT_TIMEOUT, /* nothing happened in the time given */
-    EVENT_EXIT,    /* a command ended and all that it wrote has been carried: `running` */
-    EVENT_OUTPUT,  /* bytes of an observed stream: `running`, `stream`, `bytes` */
-    EVENT_SIGNAL,  /* the supervisor was asked to: `signal` */
-    EVENT_USAGE,   /* init's answer: `usage` */
-    EVENT_STORAGE, /* a measurement of the storage folder: `storage` */
+    EVENT_TIMEOUT,     /* nothing happened in the time given */
+    EVENT_EXIT,        /* a command ended and all that it wrote has been carried: `running` */
+    EVENT_OUTPUT,      /* bytes of an observed stream: `running`, `stream`, `bytes` */
+    EVENT_SIGNAL,      /* the supervisor was asked to: `signal` */
+    EVENT_USAGE,       /* init's answer: `usage` */
+    EVENT_STORAGE,     /* a measurement of the storage folder: `storage` */
     EVENT_NOT_STARTED, /* the sandbox could not be set up, nothing has run: `why` */
-    EVENT_GONE,    /* init has ended, or spoke nonsense: the sandbox is over; `why` */
+    EVENT_GONE,        /* init has ended, or spoke nonsense: the sandbox is over; `why` */
 };
 
 struct event {

@@ -127,7 +127,8 @@ static bool from_init(struct sandbox *sandbox, struct event *event)
             continue;
         }
         event->kind = sandbox->ready ? EVENT_GONE : EVENT_NOT_STARTED;
-        event->why = got < 0 && errno == EPIPE ? "process 1 of the sandbox ended" : "process 1 of the sandbox spoke nonsense";
+        event->why =
+            got < 0 && errno == EPIPE ? "process 1 of the sandbox ended" : "process 1 of the sandbox spoke nonsense";
         return true;
     }
 }

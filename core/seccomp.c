@@ -32,14 +32,16 @@ static const struct seccomp_program programs[SECCOMP_PROFILES][SECCOMP_PROGRAMS]
                                 {"numbers", seccomp_numbers_strict, ARRAY_LEN(seccomp_numbers_strict)}},
 };
 
-int seccomp_find_profile(const char *name, struct err *err) {
+int seccomp_find_profile(const char *name, struct err *err)
+{
     for (int i = 0; i < SECCOMP_PROFILES; i++)
         if (strcmp(name, seccomp_profile_names[i]) == 0)
             return i;
     return err_set(err, EINVAL, "no system call profile is called \"%s\"", name);
 }
 
-int seccomp_install(enum seccomp_profile profile, struct err *err) {
+int seccomp_install(enum seccomp_profile profile, struct err *err)
+{
     for (size_t i = 0; i < SECCOMP_PROGRAMS; i++) {
         const struct seccomp_program *program = &programs[profile][i];
         /* struct sock_fprog has no const; the kernel copies the program. */
@@ -50,12 +52,13 @@ int seccomp_install(enum seccomp_profile profile, struct err *err) {
     return 0;
 }
 
-struct seccomp_program seccomp_program(enum seccomp_profile profile, size_t index) {
+struct seccomp_program seccomp_program(enum seccomp_profile profile, size_t index)
+{
     return programs[profile][index];
 }
 
-int seccomp_row(enum seccomp_profile profile, size_t index, int *number, const char **name,
-                const char **answer) {
+int seccomp_row(enum seccomp_profile profile, size_t index, int *number, const char **name, const char **answer)
+{
     if (index >= ARRAY_LEN(seccomp_rows))
         return -1;
     const struct seccomp_row *row = &seccomp_rows[index];

@@ -38,7 +38,6 @@ struct seccomp_program seccomp_program(enum seccomp_profile profile, size_t inde
 
 /* Row `index` of the table for this architecture: its number, its name and "allow", "conditional", "EPERM" or
  * "ENOSYS". Returns 0, or -1 past the end. */
-int seccomp_row(enum seccomp_profile profile, size_t index, int *number, const char **name,
-                const char **answer);
+int seccomp_row(enum seccomp_profile profile, size_t index, int *number, const char **name, const char **answer);
 
 #endif

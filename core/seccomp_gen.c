@@ -39,7 +39,8 @@
 
 enum { MAX_INSTRUCTIONS = 4096, SOCKET_TYPE_MASK = 0xf, LEVEL_TCP = 6, OPTION_TCP_ULP = 31 };
 
-__attribute__((noreturn, format(printf, 2, 3))) static void die(int code, const char *fmt, ...) {
+__attribute__((noreturn, format(printf, 2, 3))) static void die(int code, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
     fputs("seccomp_gen: ", stderr);
@@ -50,7 +51,8 @@ __attribute__((noreturn, format(printf, 2, 3))) static void die(int code, const 
 }
 
 /* The row's number on the architecture that this program runs on; -1 when it doesn't exist there. */
-static int native_number(const struct seccomp_row *row) {
+static int native_number(const struct seccomp_row *row)
+{
     int number = seccomp_syscall_resolve_name(row->name);
     bool x86_64 = seccomp_arch_native() == SCMP_ARCH_X86_64;
     if (number >= 0 && x86_64 && number != row->number)
@@ -60,11 +62,13 @@ static int native_number(const struct seccomp_row *row) {
     return x86_64 || row->number >= SECCOMP_FIRST_COMMON ? row->number : -1;
 }
 
-static enum seccomp_action action_in(const struct seccomp_row *row, const char *profile) {
+static enum seccomp_action action_in(const struct seccomp_row *row, const char *profile)
+{
     return strcmp(profile, PROFILE_STRICT) == 0 ? row->strict : row->standard;
 }
 
-static scmp_filter_ctx new_filter(uint32_t otherwise) {
+static scmp_filter_ctx new_filter(uint32_t otherwise)
+{
     scmp_filter_ctx filter = seccomp_init(otherwise);
     if (!filter)
         die(ENOMEM, "seccomp_init");
@@ -77,14 +81,16 @@ static scmp_filter_ctx new_filter(uint32_t otherwise) {
     return filter;
 }
 
-static void write_code(const struct sock_filter *code, size_t count) {
+static void write_code(const struct sock_filter *code, size_t count)
+{
     for (size_t i = 0; i < count; i++)
         printf("    { 0x%02x, %u, %u, 0x%08x },\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
     printf("};\n\n");
 }
 
 /* Writes the filter as `static const struct sock_filter seccomp_<name>[]` and releases it. */
-static void emit(scmp_filter_ctx filter, const char *name) {
+static void emit(scmp_filter_ctx filter, const char *name)
+{
     struct sock_filter program[MAX_INSTRUCTIONS];
     FILE *file = tmpfile();
     if (!file)
@@ -111,13 +117,15 @@ struct range {
     uint32_t first, answer;
 };
 
-static uint32_t answer_of(enum seccomp_action action) {
+static uint32_t answer_of(enum seccomp_action action)
+{
     if (action == DO_ENOSYS)
         return SECCOMP_RET_ERRNO | ENOSYS;
     return action == DO_EPERM ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW;
 }
 
-static size_t find_ranges(const char *profile, struct range *ranges) {
+static size_t find_ranges(const char *profile, struct range *ranges)
+{
     uint32_t answers[MAX_NUMBER];
     size_t count = 0;
     for (size_t i = 0; i < MAX_NUMBER; i++)
@@ -144,14 +152,16 @@ struct code {
     size_t length;
 };
 
-static size_t add(struct code *code, struct sock_filter instruction) {
+static size_t add(struct code *code, struct sock_filter instruction)
+{
     if (code->length == MAX_INSTRUCTIONS)
         die(E2BIG, "numbers");
     code->at[code->length] = instruction;
     return code->length++;
 }
 
-static void add_search(struct code *code, const struct range *ranges, size_t count) {
+static void add_search(struct code *code, const struct range *ranges, size_t count)
+{
     if (count == 1) {
         add(code, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, ranges[0].answer));
         return;
@@ -166,11 +176,13 @@ static void add_search(struct code *code, const struct range *ranges, size_t cou
 }
 
 /* AUDIT_ARCH_*: seccomp(2). */
-static uint32_t audit_arch(void) {
+static uint32_t audit_arch(void)
+{
     return seccomp_arch_native() == SCMP_ARCH_AARCH64 ? AUDIT_ARCH_AARCH64 : AUDIT_ARCH_X86_64;
 }
 
-static void emit_numbers(const char *profile) {
+static void emit_numbers(const char *profile)
+{
     static struct code code;
     struct range ranges[MAX_NUMBER + 2];
     size_t count = find_ranges(profile, ranges);
@@ -184,7 +196,8 @@ static void emit_numbers(const char *profile) {
     write_code(code.at, code.length);
 }
 
-static void emit_rows(void) {
+static void emit_rows(void)
+{
     printf("static const struct seccomp_row seccomp_rows[] = {\n");
     for (size_t i = 0; i < sizeof seccomp_table / sizeof seccomp_table[0]; i++) {
         const struct seccomp_row *row = &seccomp_table[i];
@@ -198,28 +211,32 @@ static void emit_rows(void) {
 /* ---- argument rules: each call below refuses, with `code`, what all the comparisons that it gets match ----
  */
 
-static void refuse(scmp_filter_ctx filter, int code, int call, unsigned count,
-                   const struct scmp_arg_cmp *when) {
+static void refuse(scmp_filter_ctx filter, int code, int call, unsigned count, const struct scmp_arg_cmp *when)
+{
     int failed = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO((uint32_t)code), call, count, when);
     if (failed)
         die(-failed, "argument rule for call %d", call);
 }
 
-static struct scmp_arg_cmp is(unsigned arg, uint64_t value) {
+static struct scmp_arg_cmp is(unsigned arg, uint64_t value)
+{
     return (struct scmp_arg_cmp){arg, SCMP_CMP_MASKED_EQ, LOW32, value};
 }
 
-static struct scmp_arg_cmp bits(unsigned arg, uint64_t mask, uint64_t value) {
+static struct scmp_arg_cmp bits(unsigned arg, uint64_t mask, uint64_t value)
+{
     return (struct scmp_arg_cmp){arg, SCMP_CMP_MASKED_EQ, mask, value};
 }
 
-static struct scmp_arg_cmp above(unsigned arg, uint64_t bound) {
+static struct scmp_arg_cmp above(unsigned arg, uint64_t bound)
+{
     return (struct scmp_arg_cmp){arg, SCMP_CMP_GT, bound, 0};
 }
 
 /* unshare(2), setns(2) and clone3(2) are refused by number; CLONE_NEWTIME exists for unshare and clone3 only.
  */
-static void refuse_new_namespaces(scmp_filter_ctx filter) {
+static void refuse_new_namespaces(scmp_filter_ctx filter)
+{
     static const uint64_t flags[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
                                      CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
@@ -228,21 +245,25 @@ static void refuse_new_namespaces(scmp_filter_ctx filter) {
 
 /* Typing into a terminal that an outer shell reads (TIOCSTI, TIOCLINUX), changing its line discipline, and
  * stopping or trimming a whole filesystem. */
-static void refuse_ioctls(scmp_filter_ctx filter) {
+static void refuse_ioctls(scmp_filter_ctx filter)
+{
     static const uint64_t requests[] = {TIOCSTI, TIOCLINUX, TIOCSETD, FIFREEZE, FITRIM};
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++)
         refuse(filter, EPERM, SCMP_SYS(ioctl), 1, (struct scmp_arg_cmp[]){is(1, requests[i])});
 }
 
 /* setsockopt(SOL_TCP, TCP_ULP) loads kernel TLS and other modules into a connection's path. */
-static void refuse_tcp_ulp(scmp_filter_ctx filter) {
-    refuse(filter, EPERM, SCMP_SYS(setsockopt), 2,
-           (struct scmp_arg_cmp[]){is(1, LEVEL_TCP), is(2, OPTION_TCP_ULP)});
+static void refuse_tcp_ulp(scmp_filter_ctx filter)
+{
+    refuse(filter, EPERM, SCMP_SYS(setsockopt), 2, (struct scmp_arg_cmp[]){is(1, LEVEL_TCP), is(2, OPTION_TCP_ULP)});
 }
 
 /* An internet family: stream sockets speak TCP, datagram sockets UDP; 0 is the type's own protocol. */
-static void refuse_other_internet(scmp_filter_ctx filter, uint64_t family) {
-    static const struct { uint64_t type, protocol; } allowed[] = {{SOCK_STREAM, 6}, {SOCK_DGRAM, 17}};
+static void refuse_other_internet(scmp_filter_ctx filter, uint64_t family)
+{
+    static const struct {
+        uint64_t type, protocol;
+    } allowed[] = {{SOCK_STREAM, 6}, {SOCK_DGRAM, 17}};
     for (uint64_t type = 0; type <= SOCKET_TYPE_MASK; type++)
         if (type != SOCK_STREAM && type != SOCK_DGRAM)
             refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 2,
@@ -258,15 +279,15 @@ static void refuse_other_internet(scmp_filter_ctx filter, uint64_t family) {
 }
 
 /* Sockets of the families Unix, IPv4, IPv6 and route netlink (getifaddrs(3) needs it), and of no other. */
-static void refuse_other_sockets(scmp_filter_ctx filter) {
+static void refuse_other_sockets(scmp_filter_ctx filter)
+{
     for (uint64_t family = 0; family < AF_NETLINK; family++)
         if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
             refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 1, (struct scmp_arg_cmp[]){is(0, family)});
     refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 1, (struct scmp_arg_cmp[]){above(0, AF_NETLINK)});
     refuse_other_internet(filter, AF_INET);
     refuse_other_internet(filter, AF_INET6);
-    refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 2,
-           (struct scmp_arg_cmp[]){is(0, AF_NETLINK), above(2, 0)});
+    refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 2, (struct scmp_arg_cmp[]){is(0, AF_NETLINK), above(2, 0)});
     refuse(filter, EAFNOSUPPORT, SCMP_SYS(socketpair), 1, (struct scmp_arg_cmp[]){is(0, AF_UNSPEC)});
     refuse(filter, EAFNOSUPPORT, SCMP_SYS(socketpair), 1, (struct scmp_arg_cmp[]){above(0, AF_UNIX)});
 }
@@ -274,22 +295,22 @@ static void refuse_other_sockets(scmp_filter_ctx filter) {
 /* personality(2): only 0, PER_LINUX32, UNAME26, both, ADDR_NO_RANDOMIZE (gdb, sanitizers) and 0xffffffff,
  * which asks. The last is the only one with bit 0, so that bit splits the refused values into two sets of
  * masked rules. */
-static void refuse_personalities(scmp_filter_ctx filter) {
+static void refuse_personalities(scmp_filter_ctx filter)
+{
     const uint64_t asks = 1, used = PER_LINUX32 | UNAME26 | ADDR_NO_RANDOMIZE;
     for (int i = 1; i < 32; i++) {
         uint64_t bit = UINT64_C(1) << i;
         refuse(filter, EPERM, SCMP_SYS(personality), 1, (struct scmp_arg_cmp[]){bits(0, asks | bit, asks)});
         if (!(bit & used))
-            refuse(filter, EPERM, SCMP_SYS(personality), 1,
-                   (struct scmp_arg_cmp[]){bits(0, asks | bit, bit)});
+            refuse(filter, EPERM, SCMP_SYS(personality), 1, (struct scmp_arg_cmp[]){bits(0, asks | bit, bit)});
     }
     static const uint64_t pairs[] = {ADDR_NO_RANDOMIZE | PER_LINUX32, ADDR_NO_RANDOMIZE | UNAME26};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
-        refuse(filter, EPERM, SCMP_SYS(personality), 1,
-               (struct scmp_arg_cmp[]){bits(0, asks | pairs[i], pairs[i])});
+        refuse(filter, EPERM, SCMP_SYS(personality), 1, (struct scmp_arg_cmp[]){bits(0, asks | pairs[i], pairs[i])});
 }
 
-static void emit_arguments(void) {
+static void emit_arguments(void)
+{
     scmp_filter_ctx filter = new_filter(SCMP_ACT_ALLOW);
     refuse_new_namespaces(filter);
     refuse_ioctls(filter);
@@ -299,7 +320,8 @@ static void emit_arguments(void) {
     emit(filter, "arguments");
 }
 
-int main(void) {
+int main(void)
+{
     printf("/* Written by seccomp_gen. */\n\n");
     emit_rows();
     emit_arguments();

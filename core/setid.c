@@ -22,9 +22,9 @@ static const struct {
     int call, mode, flags;
 } calls[] = {
 #ifdef SYS_chmod
-    {SYS_chmod, 1, -1},   {SYS_creat, 1, -1}, {SYS_mknod, 1, -1}, {SYS_open, 2, 1},
+    {SYS_chmod, 1, -1},  {SYS_creat, 1, -1},    {SYS_mknod, 1, -1},     {SYS_open, 2, 1},
 #endif
-    {SYS_fchmod, 1, -1},  {SYS_fchmodat, 2, -1}, {SYS_fchmodat2, 2, -1}, {SYS_mknodat, 2, -1}, {SYS_openat, 3, 2},
+    {SYS_fchmod, 1, -1}, {SYS_fchmodat, 2, -1}, {SYS_fchmodat2, 2, -1}, {SYS_mknodat, 2, -1}, {SYS_openat, 3, 2},
 };
 
 struct code {

@@ -16,7 +16,7 @@
 enum { STREAM_CHUNK = 65536 };
 
 struct stream {
-    int from, to;      /* descriptors copied between; -1 none (memory, or closed) */
+    int from, to; /* descriptors copied between; -1 none (memory, or closed) */
     bool owns_from, owns_to;
     bool to_limits;    /* `to` is not a regular file: write only what can't block */
     char *memory;      /* captured output, or input that is fed; owned */
@@ -24,9 +24,9 @@ struct stream {
     uint64_t keep;     /* bytes of output that are kept in memory or in a log */
     uint64_t kept, dropped;
     bool capture, feed, observe;
-    bool last;         /* only `last_bytes` more are read */
+    bool last; /* only `last_bytes` more are read */
     size_t last_bytes;
-    char *pending;     /* read and not yet written; STREAM_CHUNK bytes, owned */
+    char *pending; /* read and not yet written; STREAM_CHUNK bytes, owned */
     size_t pending_at, pending_length;
 };
 

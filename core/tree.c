@@ -59,8 +59,8 @@ int tree_measure(int at, const char *name, struct tree_usage *usage, struct err 
 }
 
 struct removal {
-    int top;          /* where subtrees that lie too deep are moved to */
-    unsigned moved;   /* names them */
+    int top;        /* where subtrees that lie too deep are moved to */
+    unsigned moved; /* names them */
 };
 
 static int remove_entry(struct removal *removal, int at, const char *name, int depth);

@@ -30,11 +30,11 @@ static inline int steal_fd(int *fd)
 }
 
 /* Takes the pointer out of *p, which no longer owns it. */
-#define steal_ptr(p)                                                                                                 \
-    ({                                                                                                               \
-        __typeof__(*(p)) taken_ = *(p);                                                                              \
-        *(p) = NULL;                                                                                                 \
-        taken_;                                                                                                      \
+#define steal_ptr(p)                                                                                                   \
+    ({                                                                                                                 \
+        __typeof__(*(p)) taken_ = *(p);                                                                                \
+        *(p) = NULL;                                                                                                   \
+        taken_;                                                                                                        \
     })
 
 /* Seconds of CLOCK_MONOTONIC, which no clock change moves. */

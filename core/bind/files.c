@@ -314,10 +314,23 @@ int bind_files(lua_State *L)
     static const luaL_Reg file_methods[] = {{"write", append_write}, {"close", append_close}, {NULL, NULL}};
     static const luaL_Reg lock_methods[] = {{"close", unlock}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"identity", identity}, {"stat", stat_path},         {"lstat", lstat_path},        {"readlink", read_link},   {"realpath", real_path},
-        {"list", list_names},        {"mkdir", make_directory},    {"mkdirs", make_directories}, {"rename", rename_path},
-        {"unlink", unlink_path},     {"rmdir", remove_directory},  {"remove_tree", remove_tree}, {"read_file", read_whole},
-        {"write_file", write_whole}, {"append_open", append_open}, {"lock", lock_path},       {NULL, NULL},
+        {"identity", identity},
+        {"stat", stat_path},
+        {"lstat", lstat_path},
+        {"readlink", read_link},
+        {"realpath", real_path},
+        {"list", list_names},
+        {"mkdir", make_directory},
+        {"mkdirs", make_directories},
+        {"rename", rename_path},
+        {"unlink", unlink_path},
+        {"rmdir", remove_directory},
+        {"remove_tree", remove_tree},
+        {"read_file", read_whole},
+        {"write_file", write_whole},
+        {"append_open", append_open},
+        {"lock", lock_path},
+        {NULL, NULL},
     };
     bind_class(L, BIND_FILE, file_methods, append_close);
     bind_class(L, BIND_LOCK, lock_methods, unlock);

@@ -17,7 +17,8 @@ static int new_keeper(lua_State *L)
     const char *path = bind_string_field(L, 2, "path", NULL);
     double period = bind_number_field(L, 2, "period", 0);
     struct keeper *keeper = lua_newuserdata(L, sizeof *keeper);
-    *keeper = (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .lock = -1, .map = {.lock = -1}};
+    *keeper =
+        (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .lock = -1, .map = {.lock = -1}};
     luaL_getmetatable(L, BIND_KEEPER);
     lua_setmetatable(L, -2);
     struct err err;

@@ -5,7 +5,8 @@
 
 /* all(folder) -> { { name =, ok =, detail =, code = "EPERM" or absent }, ... }. `folder` exists and lies on
  * the filesystem that will hold moonbox's state. */
-static int all(lua_State *L) {
+static int all(lua_State *L)
+{
     const char *folder = luaL_checkstring(L, 1);
     lua_newtable(L);
     for (size_t i = 0; probe_name(i); i++) {
@@ -27,7 +28,8 @@ static int all(lua_State *L) {
     return 1;
 }
 
-int bind_probe(lua_State *L) {
+int bind_probe(lua_State *L)
+{
     lua_newtable(L);
     lua_pushcfunction(L, all);
     lua_setfield(L, -2, "all");

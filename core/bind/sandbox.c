@@ -187,7 +187,8 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
 
 static void push_event(lua_State *L, struct sandbox *sandbox, const struct event *event)
 {
-    static const char *const kinds[] = {"timeout", "exit", "output", "signal", "usage", "storage", "not_started", "gone"};
+    static const char *const kinds[] = {"timeout", "exit",    "output",      "signal",
+                                        "usage",   "storage", "not_started", "gone"};
     lua_createtable(L, 0, 8);
     set_string(L, "kind", kinds[event->kind]);
     if (event->running)
@@ -343,9 +344,17 @@ static int close_sandbox(lua_State *L)
 
 int bind_sandbox(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"start", start},   {"next", next_event},     {"signal", send_signal},
-                                       {"resize", resize}, {"ask_usage", ask_usage}, {"usage", usage}, {"measure", measure},
-                                       {"pid", pid},       {"ready", wait_ready},    {"close", close_sandbox}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"start", start},
+                                       {"next", next_event},
+                                       {"signal", send_signal},
+                                       {"resize", resize},
+                                       {"ask_usage", ask_usage},
+                                       {"usage", usage},
+                                       {"measure", measure},
+                                       {"pid", pid},
+                                       {"ready", wait_ready},
+                                       {"close", close_sandbox},
+                                       {NULL, NULL}};
     bind_class(L, BIND_SANDBOX, methods, close_sandbox);
     lua_pushcfunction(L, launch_sandbox);
     return 1;

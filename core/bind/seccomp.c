@@ -17,7 +17,8 @@
 
 int bind_seccomp(lua_State *L);
 
-static enum seccomp_profile check_profile(lua_State *L, int index) {
+static enum seccomp_profile check_profile(lua_State *L, int index)
+{
     struct err err;
     int profile = seccomp_find_profile(luaL_checkstring(L, index), &err);
     if (profile < 0)
@@ -26,7 +27,8 @@ static enum seccomp_profile check_profile(lua_State *L, int index) {
 }
 
 /* profiles() -> array of names */
-static int profiles(lua_State *L) {
+static int profiles(lua_State *L)
+{
     lua_createtable(L, SECCOMP_PROFILES, 0);
     for (int i = 0; i < SECCOMP_PROFILES; i++) {
         lua_pushstring(L, seccomp_profile_names[i]);
@@ -36,7 +38,8 @@ static int profiles(lua_State *L) {
 }
 
 /* table(profile) -> { [number] = "allow" | "conditional" | "EPERM" | "ENOSYS" }, { [number] = name } */
-static int table(lua_State *L) {
+static int table(lua_State *L)
+{
     enum seccomp_profile profile = check_profile(L, 1);
     int number;
     const char *name, *answer;
@@ -51,13 +54,15 @@ static int table(lua_State *L) {
     return 2;
 }
 
-static void push_number(lua_State *L, const char *key, lua_Number value) {
+static void push_number(lua_State *L, const char *key, lua_Number value)
+{
     lua_pushnumber(L, value);
     lua_setfield(L, -2, key);
 }
 
 /* program(profile) -> { { name =, { code =, jt =, jf =, k = }, ... }, ... } in the order of installation */
-static int program(lua_State *L) {
+static int program(lua_State *L)
+{
     enum seccomp_profile profile = check_profile(L, 1);
     lua_createtable(L, SECCOMP_PROGRAMS, 0);
     for (size_t i = 0; i < SECCOMP_PROGRAMS; i++) {
@@ -79,9 +84,9 @@ static int program(lua_State *L) {
 }
 
 /* Pushes the module's table: profiles, table, program, and arch (AUDIT_ARCH_* of this build). */
-int bind_seccomp(lua_State *L) {
-    static const luaL_Reg functions[] = {
-        {"profiles", profiles}, {"table", table}, {"program", program}, {NULL, NULL}};
+int bind_seccomp(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"profiles", profiles}, {"table", table}, {"program", program}, {NULL, NULL}};
     lua_newtable(L);
     for (const luaL_Reg *f = functions; f->name; f++) {
         lua_pushcfunction(L, f->func);

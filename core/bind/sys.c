@@ -174,11 +174,11 @@ static int write_text(lua_State *L)
 int bind_sys(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"monotonic", monotonic},   {"realtime", realtime},          {"euid", effective_uid},
-        {"pid", process_id},        {"isatty", is_terminal},         {"winsize", window_size},
-        {"raw", raw_terminal},      {"cooked", cooked_terminal},     {"getcwd", current_directory},
-        {"executable", executable}, {"hostname", host_name},         {"environ", environment},
-        {"write", write_text},      {"random_hex", random_hex},      {NULL, NULL},
+        {"monotonic", monotonic},   {"realtime", realtime},      {"euid", effective_uid},
+        {"pid", process_id},        {"isatty", is_terminal},     {"winsize", window_size},
+        {"raw", raw_terminal},      {"cooked", cooked_terminal}, {"getcwd", current_directory},
+        {"executable", executable}, {"hostname", host_name},     {"environ", environment},
+        {"write", write_text},      {"random_hex", random_hex},  {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

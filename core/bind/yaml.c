@@ -15,7 +15,6 @@
 #include <string.h>
 #include <yaml.h>
 
-
 enum { MOST_BYTES = 1024 * 1024, MOST_LEVELS = 32, MOST_NODES = 100000 };
 
 struct reader {
@@ -148,8 +147,8 @@ static int expect(struct reader *r, yaml_event_type_t type, const char *otherwis
 static int read_document(lua_State *L, struct reader *r)
 {
     __attribute__((cleanup(yaml_event_delete))) yaml_event_t event = {0};
-    if (expect(r, YAML_STREAM_START_EVENT, "is no YAML") < 0 ||
-        expect(r, YAML_DOCUMENT_START_EVENT, "is empty") < 0 || next_event(r, &event) < 0)
+    if (expect(r, YAML_STREAM_START_EVENT, "is no YAML") < 0 || expect(r, YAML_DOCUMENT_START_EVENT, "is empty") < 0 ||
+        next_event(r, &event) < 0)
         return -1;
     if (push_node(L, r, &event, 1) < 0)
         return -1;

@@ -26,8 +26,8 @@ static double now_us(void)
 
 int main(int argc, char **argv)
 {
-    const uint64_t all = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                         CLONE_NEWCGROUP;
+    const uint64_t all =
+        CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     if (argc != 4) {
         fprintf(stderr, "usage: bare_clone (namespaces|plain) TIMES PROGRAM\n");
         return 64;

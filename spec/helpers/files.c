@@ -92,9 +92,10 @@ static void try_mknod(const char *dir)
         const char *name;
         mode_t type;
         unsigned major, minor;
-    } nodes[] = {{"mem", S_IFCHR, 1, 1},    {"kmem", S_IFCHR, 1, 2},  {"port", S_IFCHR, 1, 4}, {"kmsg", S_IFCHR, 1, 11},
-                 {"loop", S_IFBLK, 7, 0},   {"disk", S_IFBLK, 8, 0},  {"vda", S_IFBLK, 254, 0}, {"tun", S_IFCHR, 10, 200},
-                 {"fuse", S_IFCHR, 10, 229}, {"kvm", S_IFCHR, 10, 232}, {"null", S_IFCHR, 1, 3}};
+    } nodes[] = {{"mem", S_IFCHR, 1, 1},    {"kmem", S_IFCHR, 1, 2},   {"port", S_IFCHR, 1, 4},
+                 {"kmsg", S_IFCHR, 1, 11},  {"loop", S_IFBLK, 7, 0},   {"disk", S_IFBLK, 8, 0},
+                 {"vda", S_IFBLK, 254, 0},  {"tun", S_IFCHR, 10, 200}, {"fuse", S_IFCHR, 10, 229},
+                 {"kvm", S_IFCHR, 10, 232}, {"null", S_IFCHR, 1, 3}};
     char path[512], name[64];
     for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, nodes[i].name);

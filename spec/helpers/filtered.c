@@ -11,16 +11,17 @@
 #include <time.h>
 #include <unistd.h>
 
-static double microseconds(void) {
+static double microseconds(void)
+{
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     struct err err;
-    int profile =
-        argc > 2 ? seccomp_find_profile(argv[1], &err) : err_set(&err, 0, "usage: filtered PROFILE COMMAND");
+    int profile = argc > 2 ? seccomp_find_profile(argv[1], &err) : err_set(&err, 0, "usage: filtered PROFILE COMMAND");
     if (profile < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         fprintf(stderr, "filtered: %s\n", err.text);
         return 64;

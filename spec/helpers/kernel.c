@@ -10,6 +10,7 @@
 #include "answer.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,7 +20,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -27,9 +27,8 @@ extern char **environ;
 static const struct {
     const char *name;
     unsigned long flag;
-} spaces[] = {{"user", CLONE_NEWUSER},     {"mnt", CLONE_NEWNS},   {"pid", CLONE_NEWPID}, {"net", CLONE_NEWNET},
-              {"ipc", CLONE_NEWIPC},       {"uts", CLONE_NEWUTS},  {"cgroup", CLONE_NEWCGROUP},
-              {"time", 0x00000080}};
+} spaces[] = {{"user", CLONE_NEWUSER}, {"mnt", CLONE_NEWNS},  {"pid", CLONE_NEWPID},       {"net", CLONE_NEWNET},
+              {"ipc", CLONE_NEWIPC},   {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP}, {"time", 0x00000080}};
 
 static void try_in_child(const char *prefix, const char *name, long nr, unsigned long a, unsigned long b)
 {
@@ -102,14 +101,14 @@ static int is_default(int type, int protocol)
 static void sockets(int pair)
 {
     static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_DCCP, SOCK_PACKET};
-    static const int protocols[] = {0,  1,  2,  3,  4,  6,  9,   12,  15,  16,  17,  33,  41, 47, 50,
-                                    51, 58, 88, 89, 92, 103, 132, 136, 143, 255, 256, 262};
+    static const int protocols[] = {0,  1,  2,  3,  4,  6,  9,   12,  15,  16,  17,  33,  41, 47,
+                                    50, 51, 58, 88, 89, 92, 103, 132, 136, 143, 255, 256, 262};
     for (int family = 0; family <= 45; family++)
         for (size_t t = 0; t < sizeof types / sizeof types[0]; t++)
             for (size_t p = 0; p < sizeof protocols / sizeof protocols[0]; p++) {
                 int fds[2] = {-1, -1};
-                int result = pair ? socketpair(family, types[t], protocols[p], fds)
-                                  : socket(family, types[t], protocols[p]);
+                int result =
+                    pair ? socketpair(family, types[t], protocols[p], fds) : socket(family, types[t], protocols[p]);
                 if (result >= 0 || is_default(types[t], protocols[p]) || errno == EPERM || errno == EACCES)
                     printf("%d:%d:%d %s\n", family, types[t], protocols[p], answer_text(result));
                 close(pair ? fds[0] : result);

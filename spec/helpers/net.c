@@ -167,9 +167,10 @@ static int reach_all(int argc, char **argv)
 /* Refuses to run where anything but loopback is up: an unconfined control must not send a packet. */
 static int beyond(void)
 {
-    static const char *const addresses[] = {"192.0.2.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1",
-                                            "169.254.169.254", "198.51.100.7", "224.0.0.251", "255.255.255.255",
-                                            "2001:db8::1", "fd00:ec2::254", "fe80::1", "ff02::1", "::ffff:192.0.2.1"};
+    static const char *const addresses[] = {"192.0.2.1",       "10.0.0.1",        "172.16.0.1",    "192.168.1.1",
+                                            "100.64.0.1",      "169.254.169.254", "198.51.100.7",  "224.0.0.251",
+                                            "255.255.255.255", "2001:db8::1",     "fd00:ec2::254", "fe80::1",
+                                            "ff02::1",         "::ffff:192.0.2.1"};
     struct if_nameindex *interfaces = if_nameindex();
     for (struct if_nameindex *i = interfaces; i && i->if_name; i++)
         if (strcmp(i->if_name, "lo") != 0)

@@ -13,9 +13,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static pthread_barrier_t started; /* until its routine runs, a thread blocks its signals */
+
 static void *wait_here(void *arg)
 {
     (void)arg;
+    pthread_barrier_wait(&started);
     for (;;)
         pause();
     return NULL;
@@ -44,9 +47,11 @@ static int print_threads(void)
     pthread_t threads[3];
     char path[300];
     struct dirent *entry;
+    pthread_barrier_init(&started, NULL, 4);
     for (int i = 0; i < 3; i++)
         if (pthread_create(&threads[i], NULL, wait_here, NULL) != 0)
             return 1;
+    pthread_barrier_wait(&started);
     DIR *tasks = opendir("/proc/self/task");
     while (tasks && (entry = readdir(tasks)))
         if (entry->d_name[0] != '.') {
@@ -67,8 +72,16 @@ int main(int argc, char **argv)
     printf("securebits %d\n", prctl(PR_GET_SECUREBITS));
     printf("dumpable %d\n", prctl(PR_GET_DUMPABLE));
     printf("keepcaps %d\n", prctl(PR_GET_KEEPCAPS));
-    printf("subreaper %d\n", ({ int on = -1; prctl(PR_GET_CHILD_SUBREAPER, &on); on; }));
-    printf("pdeathsig %d\n", ({ int sig = -1; prctl(PR_GET_PDEATHSIG, &sig); sig; }));
+    printf("subreaper %d\n", ({
+               int on = -1;
+               prctl(PR_GET_CHILD_SUBREAPER, &on);
+               on;
+           }));
+    printf("pdeathsig %d\n", ({
+               int sig = -1;
+               prctl(PR_GET_PDEATHSIG, &sig);
+               sig;
+           }));
     printf("timerslack %d\n", prctl(PR_GET_TIMERSLACK));
     printf("personality %d\n", personality(0xffffffff));
     printf("policy %d\n", sched_getscheduler(0));

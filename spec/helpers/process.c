@@ -65,9 +65,25 @@ static void try_handles(pid_t pid)
 
 static void target(pid_t pid)
 {
-    static const char *const files[] = {"mem",  "environ", "fd",     "root",        "cwd",      "exe",   "maps",
-                                        "auxv", "fdinfo",  "ns/mnt", "ns/user",     "ns/net",   "stack", "syscall",
-                                        "map_files", "io", "root/etc/passwd", "cwd/etc/passwd", "fd/3"};
+    static const char *const files[] = {"mem",
+                                        "environ",
+                                        "fd",
+                                        "root",
+                                        "cwd",
+                                        "exe",
+                                        "maps",
+                                        "auxv",
+                                        "fdinfo",
+                                        "ns/mnt",
+                                        "ns/user",
+                                        "ns/net",
+                                        "stack",
+                                        "syscall",
+                                        "map_files",
+                                        "io",
+                                        "root/etc/passwd",
+                                        "cwd/etc/passwd",
+                                        "fd/3"};
     answer("kill", kill(pid, 0));
     answer("tgkill", syscall(SYS_tgkill, pid, pid, 0));
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)

@@ -30,7 +30,8 @@ struct note {
 };
 
 /* Arguments that can do nothing, for calls to which -1 means something. */
-static void fill(long nr, long args[6]) {
+static void fill(long nr, long args[6])
+{
     for (int i = 0; i < 6; i++)
         args[i] = BAD;
     if (nr == SYS_kill || nr == SYS_tkill || nr == SYS_tgkill || nr == SYS_rt_sigqueueinfo ||
@@ -47,7 +48,8 @@ static void fill(long nr, long args[6]) {
 }
 
 /* vfork(2) returns twice into one stack frame, which syscall(2) doesn't survive. */
-static long call(long nr, const long args[6]) {
+static long call(long nr, const long args[6])
+{
 #ifdef SYS_vfork
     if (nr == SYS_vfork) {
         pid_t pid = vfork();
@@ -59,7 +61,8 @@ static long call(long nr, const long args[6]) {
     return syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
 }
 
-static int makes_process(long nr) {
+static int makes_process(long nr)
+{
 #ifdef SYS_fork
     if (nr == SYS_fork)
         return 1;
@@ -68,7 +71,8 @@ static int makes_process(long nr) {
 }
 
 /* Ends itself after the call; an alarm ends one that blocks. */
-static void child(long nr, long args[6], int sweep, struct note *note) {
+static void child(long nr, long args[6], int sweep, struct note *note)
+{
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     if (sweep)
@@ -83,7 +87,8 @@ static void child(long nr, long args[6], int sweep, struct note *note) {
     _exit(0);
 }
 
-static void print_answer(const struct note *note, int status) {
+static void print_answer(const struct note *note, int status)
+{
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         printf("blocked\n");
     else if (WIFSIGNALED(status) && !note->returned)
@@ -94,7 +99,8 @@ static void print_answer(const struct note *note, int status) {
         printf("ok\n");
 }
 
-static int try(long nr, long args[6], int sweep, struct note *note) {
+static int try(long nr, long args[6], int sweep, struct note *note)
+{
     memset(note, 0, sizeof *note);
     fflush(stdout);
     pid_t pid = fork();
@@ -110,7 +116,8 @@ static int try(long nr, long args[6], int sweep, struct note *note) {
     return 0;
 }
 
-static int try_int80(struct note *note) {
+static int try_int80(struct note *note)
+{
     memset(note, 0, sizeof *note);
     pid_t pid = fork();
     if (pid < 0)
@@ -132,12 +139,14 @@ static int try_int80(struct note *note) {
     return 0;
 }
 
-static int usage(void) {
+static int usage(void)
+{
     fprintf(stderr, "usage: trysyscall [int80 | NUMBER [ARG...]]\n");
     return 64;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     long args[6] = {0};
     struct note *note = mmap(NULL, sizeof *note, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (note == MAP_FAILED || argc > 8)
