@@ -5,6 +5,7 @@
  *   files mount PATH...     remounts, covers, detaches, and changes each mount's attributes
  *   files mknod DIR         makes device nodes
  *   files handle PATH...    opens the root of each one's filesystem by a forged handle, and itself by its own
+ *   files setid DIR         makes set-user-id and set-group-id files by every call that takes a mode
  *   files open PATH...      opens each for reading and for writing */
 #include "answer.h"
 
@@ -130,6 +131,36 @@ static void try_handle(const char *path)
     }
 }
 
+static void try_setid(const char *dir)
+{
+    static const unsigned modes[] = {04755, 02755, 06755};
+    char path[512], name[64];
+    for (int i = 0; i < 24; i++) {
+        unsigned mode = modes[i % 3];
+        unsigned long high = mode | 1ul << 40;
+        unsigned long how[3] = {O_CREAT | O_WRONLY, mode, 0};
+        static const char *const names[] = {"chmod", "fchmod",  "fchmodat", "fchmodat2",
+                                            "open",  "openat2", "mknod",    "creat"};
+        const char *call = names[i / 3];
+        snprintf(path, sizeof path, "%s/%s-%o", dir, call, mode);
+        snprintf(name, sizeof name, "%s:%o", call, mode);
+        int fd = i / 3 < 4 ? open(path, O_CREAT | O_WRONLY, 0600) : -1;
+        long result = i / 3 == 0   ? syscall(SYS_chmod, path, high)
+                      : i / 3 == 1 ? syscall(SYS_fchmod, fd, high)
+                      : i / 3 == 2 ? syscall(SYS_fchmodat, AT_FDCWD, path, high)
+                      : i / 3 == 3 ? syscall(452, AT_FDCWD, path, high, 0)
+                      : i / 3 == 4 ? syscall(SYS_open, path, (long)(O_CREAT | O_WRONLY) | 1l << 40, high)
+                      : i / 3 == 5 ? syscall(SYS_openat2, AT_FDCWD, path, how, sizeof how)
+                      : i / 3 == 6 ? syscall(SYS_mknod, path, S_IFREG | high, 0)
+                                   : syscall(SYS_creat, path, high);
+        answer(name, result);
+        close(fd);
+    }
+    snprintf(path, sizeof path, "%s/link", dir);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", open(dir, O_TMPFILE | O_RDWR, 06755));
+    answer("tmpfile", linkat(AT_FDCWD, name, AT_FDCWD, path, AT_SYMLINK_FOLLOW));
+}
+
 static void try_open(const char *path)
 {
     char name[512];
@@ -144,14 +175,14 @@ int main(int argc, char **argv)
     static const struct {
         const char *word;
         void (*run)(const char *);
-    } actions[] = {{"write", try_write}, {"map", try_map},       {"mount", try_mount},
-                   {"mknod", try_mknod}, {"handle", try_handle}, {"open", try_open}};
+    } actions[] = {{"write", try_write},   {"map", try_map},   {"mount", try_mount}, {"mknod", try_mknod},
+                   {"handle", try_handle}, {"open", try_open}, {"setid", try_setid}};
     for (size_t i = 0; argc > 1 && i < sizeof actions / sizeof actions[0]; i++)
         if (strcmp(argv[1], actions[i].word) == 0) {
             for (int n = 2; n < argc; n++)
                 actions[i].run(argv[n]);
             return 0;
         }
-    fprintf(stderr, "usage: files write|map|mount|mknod|handle|open PATH...\n");
+    fprintf(stderr, "usage: files write|map|mount|mknod|handle|setid|open PATH...\n");
     return 64;
 }

@@ -399,6 +399,30 @@ describe("files of the host", function()
       assert.matches("\n?1000\neuid 1000\n", su.stdout)
     end)
 
+    it("11: can't be given to a file of the host through a writable bind", function()
+      local folder = box.home .. "/setid"
+      sys.mkdir(folder, 493)
+      local list = ("find %s -type f -perm /6000"):format(folder)
+      local control = folder .. "/control"
+      sys.mkdir(control, 493)
+      box.shell(helpers .. "/files setid " .. control)
+      assert.is_true(#box.shell(list).stdout > 0, "control: outside, the same calls make such files")
+      box.shell("rm -r " .. control)
+      for _, profile in ipairs { "default", "strict" } do
+        local plan = box.plan(function(p)
+          table.insert(p.mounts, compile.row(helpers))
+          table.insert(p.mounts, box.bind(folder, "/mnt", true))
+          p.process.capabilities = { "fsetid", "fowner", "dac_override" }
+          p.process.syscalls = profile
+        end)
+        local outcome = box.once(plan, { "sh", "-c", "/opt/spec/files setid /mnt; : > /mnt/made; tar -C /mnt -cf - made "
+          .. "| tar -C /mnt -xpf -; cp -p /mnt/made /mnt/copy; install -m 4755 /bin/true /mnt/installed; true" })
+        assert.matches("\n?chmod:4755 EPERM\n", outcome.stdout)
+        assert.equal("", box.shell(list).stdout)
+        box.shell("rm -f " .. folder .. "/*")
+      end
+    end)
+
     it("11: control: outside a setuid copy does change the id", function()
       mode.need("root", "only root can make another user's setuid program")
       local path = box.home .. "/setuid-ids"
