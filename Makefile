@@ -173,7 +173,7 @@ check: setup-check
 
 lint-lua:
 	$(say) lint "Lua: luacheck"
-	$(Q)luacheck --quiet --codes .
+	$(Q)luacheck --no-color --quiet --codes .
 
 lint-shell:
 	$(say) lint "shell: shellcheck"
