@@ -230,6 +230,7 @@ static int clean_identity(struct child *c, struct err *err)
 static int processors(struct child *c, struct err *err)
 {
     int pin = c->request->pin;
+    affinity_spread(c->request->processors);
     return pin > 0 ? affinity_pin(pin, (unsigned)c->request->supervisor, err) : 0;
 }
 

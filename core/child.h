@@ -6,6 +6,7 @@
 #ifndef MOONBOX_CHILD_H
 #define MOONBOX_CHILD_H
 
+#include "affinity.h"
 #include "idmap.h"
 #include "plan.h"
 
@@ -17,7 +18,8 @@ struct child_request {
     const char *storage_path; /* NULL none; must be the directory that `storage` refers to */
     int storage;
     pid_t supervisor;
-    int pin; /* processors to stay on; 0 any */
+    const cpu_set_t *processors; /* where it may run in the end */
+    int pin;                     /* processors to stay on; 0 any */
 };
 
 _Noreturn void child_main(const struct child_request *request);

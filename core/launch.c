@@ -139,6 +139,13 @@ static int catch_signals(struct launch *l, struct err *err)
     return l->sandbox->signals >= 0 ? 0 : err_sys(err, "watch signals");
 }
 
+static int gather(struct launch *l, struct err *err)
+{
+    (void)err;
+    affinity_gather(&l->sandbox->processors);
+    return 0;
+}
+
 static int clone_child(struct launch *l, struct err *err)
 {
     const uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -154,9 +161,15 @@ static int clone_child(struct launch *l, struct err *err)
         return err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)");
     if (pid == 0) {
         close(pair[0]);
-        const struct child_request request = {
-            l->plan,    l->map,         pair[1], l->grants, keeper ? keeper->path : NULL, keeper ? keeper->folder : -1,
-            supervisor, l->options->pin};
+        const struct child_request request = {l->plan,
+                                              l->map,
+                                              pair[1],
+                                              l->grants,
+                                              keeper ? keeper->path : NULL,
+                                              keeper ? keeper->folder : -1,
+                                              supervisor,
+                                              &l->sandbox->processors,
+                                              l->options->pin};
         child_main(&request);
     }
     l->sandbox->pid = pid;
@@ -182,6 +195,7 @@ static const struct {
     {"open what the host grants", open_grants},
     {"make the control groups", make_groups_first},
     {"watch signals", catch_signals},
+    {"stay on one processor", gather},
     {"clone", clone_child},
     {"write the id maps", write_maps},
     {"let the child go", let_go},

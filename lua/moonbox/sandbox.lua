@@ -17,8 +17,9 @@ M.CANNOT, M.NOT_STARTED = 69, 125
 local Box = {}
 Box.__index = Box
 
--- Storage folders that are in use, by path: { keeper=, plan handle= }.
-local storages = {}
+-- The keepers of storage folders, by path, and the boxes that are open on them: an overlay's upper directory under two
+-- mounts at once is undefined (kernel Documentation/filesystems/overlayfs).
+local storages, users = {}, {}
 
 local state_root
 
@@ -85,11 +86,17 @@ function M.open(plan, options)
   if why then return nil, why, M.CANNOT end
   local root, message = state()
   if not root then return nil, message, M.NOT_STARTED end
+  if options.storage and users[options.storage] then
+    return nil, "another sandbox is open on the storage " .. options.storage, M.NOT_STARTED
+  end
   local box = setmetatable({ plan = plan, root = root, groups = groups, id = sys.random_hex(8),
     handle = core.plan(plan), on_event = options.on_event or function() end, oom_kills = 0 }, Box)
   local kept
   kept, message = keeper_for(box, options, plan)
   if not kept then return nil, message, M.NOT_STARTED end
+  if options.storage then
+    users[options.storage], box.storage = box, options.storage
+  end
   local code
   box.running, message, code = core.launch(box.handle, { lock_dir = root .. "/ids", name = box.id, keeper = box.keeper,
     cgroups = true, signals = options.signals, pin = require("moonbox.holding").pin(plan, groups) })
@@ -158,6 +165,7 @@ function Box:close()
   local closed, message = true, nil
   if self.running then closed, message = self.running:close() end
   self.running = nil
+  if self.storage and users[self.storage] == self then users[self.storage] = nil end
   if self.own_keeper then
     local kept, why = self.own_keeper:close()
     closed, message = closed and kept, message or why
