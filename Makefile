@@ -70,9 +70,10 @@ else
 say = @:
 endif
 
-# The shell command that installs what is missing of $(1), or says in one sentence what to install.
+# The shell command that installs what is missing of $(1), or says in one sentence what to install. Debian leaves the
+# sbin directories out of an ordinary user's PATH.
 define need
-	@missing=; for pair in $(1); do thing=$${pair%%=*}; \
+	@PATH=$$PATH:/usr/sbin:/sbin; missing=; for pair in $(1); do thing=$${pair%%=*}; \
 	case $$thing in lib:*) pkg-config --exists "$${thing#lib:}" ;; *) command -v "$$thing" ;; esac >/dev/null 2>&1 || \
 	missing="$$missing $${pair#*=}"; done; sh spec/run/packages.sh $$missing
 endef
