@@ -16,12 +16,16 @@ CC ?= cc
 LUAJIT ?= luajit
 B ?= build
 
-# THING=DEBIAN_PACKAGE: a program, or lib:NAME as pkg-config knows it. What is there already is not asked for.
-NEED_BUILD = gcc=gcc pkg-config=pkg-config luajit=luajit lib:luajit=libluajit-5.1-dev \
+# THING=DEBIAN_PACKAGE: a program; box:PROGRAM, which sandboxes run too and so must be among the system's; lib:NAME as
+# pkg-config knows it; or a path. What is there already is not asked for.
+NEED_BUILD = gcc=gcc /usr/include/stdio.h=libc6-dev pkg-config=pkg-config luajit=luajit lib:luajit=libluajit-5.1-dev \
 	lib:libseccomp=libseccomp-dev lib:libcap=libcap-dev lib:yaml-0.1=libyaml-dev
-NEED_DEMO = git=git node=nodejs npm=npm
-NEED_TEST = busted=lua-busted git=git node=nodejs npm=npm script=bsdutils tmux=tmux newuidmap=uidmap setpriv=util-linux \
-	ps=procps setcap=libcap2-bin
+NEED_DEMO = box:git=git box:node=nodejs box:npm=npm
+NEED_TEST = $(NEED_DEMO) /usr/bin/busted=lua-busted box:python3=python3 script=bsdutils tmux=tmux newuidmap=uidmap \
+	setpriv=util-linux ps=procps setcap=libcap2-bin ip=iproute2
+ifeq ($(MOONBOX_MUST_RUN),1)
+NEED_TEST += box:java=default-jre-headless
+endif
 NEED_CHECK = luacheck=lua-check clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck
 NEED_BENCH = bwrap=bubblewrap setpriv=util-linux
 
@@ -74,8 +78,9 @@ endif
 # sbin directories out of an ordinary user's PATH.
 define need
 	@PATH=$$PATH:/usr/sbin:/sbin; missing=; for pair in $(1); do thing=$${pair%%=*}; \
-	case $$thing in lib:*) pkg-config --exists "$${thing#lib:}" ;; *) command -v "$$thing" ;; esac >/dev/null 2>&1 || \
-	missing="$$missing $${pair#*=}"; done; sh spec/run/packages.sh $$missing
+	case $$thing in lib:*) pkg-config --exists "$${thing#lib:}" ;; /*) test -e "$$thing" ;; \
+	box:*) (PATH=/usr/local/bin:/usr/bin:/bin; command -v "$${thing#box:}") ;; *) command -v "$$thing" ;; esac \
+	>/dev/null 2>&1 || missing="$$missing $${pair#*=}"; done; sh spec/run/packages.sh $$missing
 endef
 
 .PHONY: all setup-build setup-demo setup-test setup-check setup-bench demo test check lint-lua lint-c lint-format \
@@ -164,7 +169,7 @@ asan: setup-test
 	@CC=$(CC) sh spec/run/all.sh $(B)/asan $(SPECS)
 
 bench: setup-bench
-	$(AGAIN) all $(B)/spec/stopwatch $(B)/spec/bare_clone
+	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone
 	@sh spec/bench/run.sh $(B)
 
 check: setup-check

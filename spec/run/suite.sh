@@ -12,7 +12,7 @@ trap 'exit 143' TERM
 # Others may pass through, so that what a box can't reach is held by the box and not by this folder's mode.
 chmod 755 "$TMPDIR"
 export TMPDIR MOONBOX_STATE="$TMPDIR/state" MOONBOX_RESULTS
-# A ';' in busted's own options would be taken by its shell.
+# LuaJIT runs busted itself: its --lua option would start a shell, which takes the ';' of a path for its own.
 export LUA_PATH="./?.lua;./spec/?.lua;./lua/?.lua;./lua/?/init.lua;;" LUA_CPATH="./build/lib/?.so;;"
 unset MOONBOX_POLICIES LUA_INIT
 
@@ -46,7 +46,7 @@ reports() {
 for file in "$@"; do
     before=$(wc -l <"$MOONBOX_RESULTS")
     code=0
-    LD_PRELOAD=${MOONBOX_SANITIZER:-} busted --lua=/usr/bin/luajit --helper=spec/run/helper.lua \
+    LD_PRELOAD=${MOONBOX_SANITIZER:-} luajit /usr/bin/busted --helper=spec/run/helper.lua \
         -o spec/run/output.lua -Xoutput "$file" "$file" </dev/null || code=$?
     [ "$(wc -l <"$MOONBOX_RESULTS")" != "$before" ] || failure "$file" "it ended with code $code and no result"
     reports "$file"
