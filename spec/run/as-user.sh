@@ -20,7 +20,7 @@ mkdir "$work/home"
 as_user() {
     setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all "$@"
 }
-if [ "$build" = build ] && as_user test -r Makefile -a -r spec/run/suite.sh -a -x build/moonbox 2>/dev/null; then
+if [ "$build" = build ] && as_user test -r "$PWD/spec/run/suite.sh" -a -x "$PWD/build/moonbox" 2>/dev/null; then
     top=$PWD
 else
     spec/run/copy.sh "$build" "$work/tree"

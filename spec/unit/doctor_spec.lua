@@ -164,7 +164,8 @@ end
 
 -- The report of the built program, by `prefix` as another user.
 local function live(prefix, state)
-  local text, code = run(("%s env MOONBOX_STATE=%s build/moonbox doctor --json"):format(prefix, state))
+  -- By its full path: a program below a directory that is closed to that user could not find its policies.
+  local text, code = run(('%s env MOONBOX_STATE=%s "$PWD/build/moonbox" doctor --json'):format(prefix, state))
   if code == 126 or code == 127 then return nil end
   local found, names = json.decode(text), {}
   for _, entry in ipairs(found.rows) do names[entry.name] = entry end
