@@ -59,37 +59,57 @@ int tree_measure(int at, const char *name, struct tree_usage *usage, struct err 
 }
 
 struct removal {
-    int top;        /* where subtrees that lie too deep are moved to */
+    int top;        /* the tree's own root, where subtrees that lie too deep are moved to */
     unsigned moved; /* names them */
 };
 
-static int remove_entry(struct removal *removal, int at, const char *name, int depth);
-
-/* One directory's entries; its own removal is the caller's. */
-static int empty_directory(struct removal *removal, int at, const char *name, int depth)
+/* By descriptor: the tenant may still live and put a link in the directory's place, and chmod(2) follows links. */
+static int unlock_directory(int at, const char *name)
 {
-    cleanup_dir DIR *dir = open_directory(at, name);
-    if (!dir && errno == EACCES && fchmodat(at, name, 0700, 0) == 0)
-        dir = open_directory(at, name);
-    if (!dir)
+    char path[32];
+    cleanup_fd int fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
         return -1;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (is_dot(entry->d_name))
-            continue;
-        if (remove_entry(removal, dirfd(dir), entry->d_name, depth + 1) == 0)
-            continue;
-        if (errno != EACCES || fchmod(dirfd(dir), 0700) < 0 ||
-            remove_entry(removal, dirfd(dir), entry->d_name, depth + 1) < 0)
-            return -1;
-    }
-    return 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return chmod(path, 0700);
+}
+
+/* Opens a directory so that its entries can be removed, as far as its owner can see to that. */
+static DIR *open_to_empty(int at, const char *name)
+{
+    struct stat st;
+    DIR *dir = open_directory(at, name);
+    if (!dir && errno == EACCES && unlock_directory(at, name) == 0)
+        dir = open_directory(at, name);
+    if (dir && fstat(dirfd(dir), &st) == 0 && (st.st_mode & S_IRWXU) != S_IRWXU)
+        (void)!fchmod(dirfd(dir), S_IRWXU);
+    return dir;
 }
 
 static int move_up(struct removal *removal, int at, const char *name)
 {
-    char unique[48];
-    snprintf(unique, sizeof unique, ".removed-%d-%u", (int)getpid(), removal->moved++);
-    return renameat(at, name, removal->top, unique);
+    for (int tries = 0; tries < 1000; tries++) {
+        char unique[48];
+        snprintf(unique, sizeof unique, ".removed-%d-%u", (int)getpid(), removal->moved++);
+        if (renameat(at, name, removal->top, unique) == 0)
+            return 0;
+        /* A directory that gets another parent must itself be writable, for its "..". */
+        if (errno == EACCES && tries == 0 && unlock_directory(at, name) == 0)
+            continue;
+        if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+            return -1;
+    }
+    return -1;
+}
+
+static int remove_entry(struct removal *removal, int at, const char *name, int depth);
+
+static int remove_entries(struct removal *removal, DIR *dir, int depth)
+{
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (!is_dot(entry->d_name) && remove_entry(removal, dirfd(dir), entry->d_name, depth) < 0)
+            return -1;
+    return 0;
 }
 
 static int remove_entry(struct removal *removal, int at, const char *name, int depth)
@@ -100,26 +120,38 @@ static int remove_entry(struct removal *removal, int at, const char *name, int d
         return -1;
     if (unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
         return 0;
-    if (errno == EACCES)
+    if (errno != ENOTEMPTY && errno != EEXIST)
         return -1;
     if (depth >= MAX_DEPTH)
         return move_up(removal, at, name);
-    if (empty_directory(removal, at, name, depth) < 0)
+    cleanup_dir DIR *dir = open_to_empty(at, name);
+    if (!dir || remove_entries(removal, dir, depth + 1) < 0)
         return -1;
     return unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -1;
 }
 
+/* Each round takes MAX_DEPTH levels off what the last one moved to the root. */
+static int remove_in_rounds(int at, const char *name)
+{
+    for (;;) {
+        cleanup_dir DIR *dir = open_to_empty(at, name);
+        if (!dir)
+            return errno == ENOENT ? 0 : -1;
+        struct removal removal = {.top = dirfd(dir)};
+        if (remove_entries(&removal, dir, 1) < 0)
+            return -1;
+        if (unlinkat(at, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+            return 0;
+        if ((errno != ENOTEMPTY && errno != EEXIST) || removal.moved == 0)
+            return -1;
+    }
+}
+
 int tree_remove(int at, const char *name, struct err *err)
 {
-    struct removal removal = {.top = at};
-    if (remove_entry(&removal, at, name, 0) < 0)
+    if (unlinkat(at, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if ((errno != EISDIR && errno != EPERM) || remove_in_rounds(at, name) < 0)
         return err_sys(err, "remove %s", name);
-    /* Moved subtrees may hold further ones that lie too deep, which get later numbers. */
-    for (unsigned i = 0; i < removal.moved; i++) {
-        char unique[48];
-        snprintf(unique, sizeof unique, ".removed-%d-%u", (int)getpid(), i);
-        if (remove_entry(&removal, at, unique, 0) < 0)
-            return err_sys(err, "remove a deep part of %s", name);
-    }
     return 0;
 }

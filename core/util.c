@@ -24,9 +24,11 @@ void util_free(void *pointer_to_pointer)
 
 void util_closedir(DIR **dir)
 {
+    int saved = errno;
     if (*dir)
         closedir(*dir);
     *dir = NULL;
+    errno = saved;
 }
 
 double util_monotonic(void)
