@@ -2,6 +2,7 @@
 
 #include "util.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -41,4 +42,14 @@ int rlimits_apply(const struct rlimit_row *rows, size_t n, struct err *err)
             return err_sys(err, "set resource limit %d", rows[i].resource);
     }
     return 0;
+}
+
+void rlimits_bound_memory(uint64_t more)
+{
+    char text[128];
+    if (util_read_file(AT_FDCWD, "/proc/self/statm", text, sizeof text) <= 0)
+        return;
+    rlim_t now = strtoull(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
+    struct rlimit limit = {now + more, now + more};
+    setrlimit(RLIMIT_AS, &limit);
 }

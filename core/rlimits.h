@@ -12,4 +12,7 @@ int rlimits_from_name(const char *name);
  * limit: it is a ceiling, and one that is lower than asked holds as well. */
 int rlimits_apply(const struct rlimit_row *rows, size_t n, struct err *err);
 
+/* Lets the calling process map at most `more` bytes beyond what it has mapped already. */
+void rlimits_bound_memory(uint64_t more);
+
 #endif

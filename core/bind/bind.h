@@ -17,6 +17,7 @@
 #define BIND_LOCK "moonbox.lock"
 #define BIND_FILE "moonbox.file"
 #define BIND_WORKER "moonbox.worker"
+#define BIND_SERVANT "moonbox.servant"
 
 /* Pushes nil, the message and the code's name. Returns 3. */
 int bind_failure(lua_State *L, const struct err *err);
@@ -38,6 +39,7 @@ int bind_sweep(lua_State *L);
 int bind_sys(lua_State *L);
 int bind_files(lua_State *L);
 int bind_sacrifice(lua_State *L);
+int bind_servant(lua_State *L);
 int bind_seccomp(lua_State *L);
 int bind_probe(lua_State *L);
 int bind_yaml(lua_State *L);

@@ -61,7 +61,7 @@ static const struct {
 } parts[] = {
     {"plan", bind_plan},   {"launch", bind_sandbox}, {"keeper", bind_keeper},       {"cgroups", bind_cgroup},
     {"sweep", bind_sweep}, {"sys", bind_sys},        {"sacrifice", bind_sacrifice}, {"seccomp", bind_seccomp},
-    {"probe", bind_probe}, {"yaml", bind_yaml},
+    {"probe", bind_probe}, {"yaml", bind_yaml},      {"servant", bind_servant},
 };
 
 int luaopen_moonbox_core(lua_State *L);

@@ -5,6 +5,7 @@
  * memory limit, and only the text it returns comes back. */
 #include "bind.h"
 
+#include "../rlimits.h"
 #include "../util.h"
 
 #include <errno.h>
@@ -24,17 +25,6 @@ enum { MAX_REPLY = 16 << 20 };
 /* First byte of what the child sends. */
 enum { REPLY_TEXT = 'T', REPLY_ERROR = 'E', REPLY_MEMORY = 'M' };
 
-/* `memory` bytes beyond what the process has mapped already. */
-static void limit_memory(double memory)
-{
-    char text[128];
-    if (util_read_file(AT_FDCWD, "/proc/self/statm", text, sizeof text) <= 0)
-        return;
-    rlim_t now = strtoull(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
-    struct rlimit limit = {now + (rlim_t)memory, now + (rlim_t)memory};
-    setrlimit(RLIMIT_AS, &limit);
-}
-
 static _Noreturn void run_child(lua_State *L, int out, double memory)
 {
     /* A terminal's Ctrl-C goes to the parent, which decides. */
@@ -42,7 +32,7 @@ static _Noreturn void run_child(lua_State *L, int out, double memory)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
-    limit_memory(memory);
+    rlimits_bound_memory((uint64_t)memory);
     lua_pushvalue(L, 1);
     int failed = lua_pcall(L, 0, 1, 0);
     size_t length = 0;

@@ -25,7 +25,7 @@ local MOST_DIAGNOSTICS = 100
 function M.session(options)
   safe_library.confine_methods()
   return setmetatable({ options = options or {}, diagnostics = {}, files = {}, groups = {}, sequence = 0,
-    rows = setmetatable({}, { __mode = "k" }) }, Session)
+    rows = setmetatable({}, { __mode = "k" }), bare = {} }, Session)
 end
 
 --- Notes a mistake in `file` (as returned in rows) at `line`. Control characters never get further than here.
@@ -86,6 +86,9 @@ function Session:is_unknown(value) return value ~= nil and value == self.unknown
 
 --- The content of a token: { word, kind, name, args, line, file, sequence }, or nil.
 function Session:row(value) return type(value) == "table" and self.rows[value] or nil end
+
+--- The word that a value is, given without its arguments (`return kill`), or nil.
+function Session:bare_word(value) return self.bare[value] end
 
 --- A new token for a row, as if the file had called its word at `line`.
 function Session:make(file, line, entry, name, args)
@@ -160,12 +163,15 @@ function Session:group(file, line, kind, name)
 end
 
 local function make_word(self, file, entry, name)
-  if entry.kind == "row" or entry.kind == "type" then return row_word(self, file, entry) end
+  if entry.kind == "row" or entry.kind == "reaction" or entry.kind == "type" then
+    local made = row_word(self, file, entry)
+    self.bare[made] = entry.word
+    return made
+  end
   if entry.kind == "container" then return container_word(self, file, entry) end
   if entry.kind == "module" then return module_word(self, file, entry) end
   if entry.kind == "value" then return file.units(name) end
-  if entry.kind == "function" then return safe_library.get(name) end
-  return row_word(self, file, entry)
+  return safe_library.get(name)
 end
 
 -- What Lua programmers look for first, told apart from slips.

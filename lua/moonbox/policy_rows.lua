@@ -302,7 +302,7 @@ function M.hooks(session, here, value)
   local functions = checker.fields(session, here, "on", value, {}, true)
   for _, name in ipairs(checker.sorted_names(functions)) do
     local line = debug.getinfo(functions[name], "S").linedefined
-    out[#out + 1] = { name = name, file = here.row.file.label, line = line }
+    out[#out + 1] = { name = name, file = here.row.file.label, line = line, path = here.row.file.path }
   end
   return out
 end

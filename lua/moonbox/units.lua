@@ -78,6 +78,7 @@ function M.words(report)
     local pa, pb = values[a], values[b]
     if pa and type(b) == "number" and pa[1] ~= "rate" then return make(pa[1], pa[2] / b) end
     if pb and pb[1] == "time" and type(a) == "number" then return make("rate", a, pb[2]) end
+    if pa and pb and pa[1] == pb[1] and pa[1] ~= "rate" then return pa[2] / pb[2] end
     return nonsense(a, b, "/")
   end
 

@@ -138,9 +138,12 @@ key("process", "ids", "choice",
 
 -- Reactions and the events they answer
 key("on", "connect", "function", "Called before a connection is opened; may return deny with a reason.")
-key("on", "usage", "function", "Called when usage is measured; may return warn, kill or notify.")
-key("on", "violation", "function", "Called when a limit or rule was broken; may return warn, kill or notify.")
-word("reaction", policy, "on", "warn", "A hook's answer: writes a warning event with this text.")
+key("on", "usage", "function", "Called when usage is measured; may return any of the reactions.")
+key("on", "violation", "function", "Called when a limit or rule was broken; may return any of the reactions.")
+word("reaction", policy, "on", "log", "A hook's answer: writes an event with this text.")
+word("reaction", policy, "on", "warn", "A hook's answer: writes a warning event with this text, and shows it.")
+word("reaction", policy, "on", "throttle", "A hook's answer: gives the sandbox only `cpus` processors' worth of time.")
+word("reaction", policy, "on", "freeze", "A hook's answer: stops every process of the sandbox, for `time` or for good.")
 word("reaction", policy, "on", "kill", "A hook's answer: ends the sandbox.")
 word("reaction", policy, "on", "notify", "A hook's answer: tells the named receiver.")
 
