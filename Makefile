@@ -56,15 +56,16 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) $(HARDENING) $(SANIT
 LDFLAGS_ALL = -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
 
 CORE = $(filter-out core/main.c core/seccomp_gen.c,$(wildcard core/*.c))
+GATEWAY = $(wildcard core/gateway/*.c)
 BIND = $(wildcard core/bind/*.c)
 MODULES = $(shell find lua/moonbox -name '*.lua' | LC_ALL=C sort)
-CORE_OBJECTS = $(CORE:core/%.c=$(B)/core/%.o) $(BIND:core/bind/%.c=$(B)/bind/%.o)
-HEADERS = $(wildcard core/*.h core/bind/*.h)
+CORE_OBJECTS = $(CORE:core/%.c=$(B)/core/%.o) $(GATEWAY:core/%.c=$(B)/%.o) $(BIND:core/%.c=$(B)/%.o)
+HEADERS = $(wildcard core/*.h core/gateway/*.h core/bind/*.h)
 
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SCRIPTS = .ci/run $(wildcard examples/demo/*.sh spec/run/*.sh spec/bench/*.sh)
-TIDY = $(filter-out core/seccomp_gen.c,$(wildcard core/*.c)) $(BIND)
-FORMATTED = $(wildcard core/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch])
+TIDY = $(filter-out core/seccomp_gen.c,$(wildcard core/*.c)) $(GATEWAY) $(BIND)
+FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch])
 SPECS ?=
 
 ifeq ($(V),)
@@ -103,6 +104,11 @@ $(B)/core/%.o: core/%.c $(HEADERS) $(B)/seccomp_filters.h Makefile
 	$(Q)$(CC) $(CFLAGS_ALL) -I$(B) -c -o $@ $<
 
 $(B)/core/main.o: CFLAGS_ALL += $(LUA_CFLAGS)
+
+$(B)/gateway/%.o: core/gateway/%.c $(HEADERS) Makefile
+	@mkdir -p $(@D)
+	$(say) cc $<
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(B)/bind/%.o: core/bind/%.c $(HEADERS) Makefile
 	@mkdir -p $(@D)

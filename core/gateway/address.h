@@ -25,13 +25,17 @@ bool address_equal(const struct address *a, const struct address *b);
 /* Whether it lies in the block of the first `bits` bits of `block`. Different families never match. */
 bool address_in(const struct address *address, const struct address *block, unsigned bits);
 
+/* The IPv4 address that an IPv6 form carries: mapped, compatible, translated, NAT64 or 6to4. False: it is no such form. */
+bool address_inner(const struct address *address, struct address *inner);
+
 /* Loopback, private, shared, link-local, multicast and the like (IANA special-purpose registries), also when an IPv6
- * form carries such an IPv4 address (mapped, compatible, translated, NAT64, 6to4). Documentation ranges are not. */
+ * form carries such an IPv4 address. Other IPv6 is internal outside of global unicast. Documentation ranges are not. */
 bool address_internal(const struct address *address);
 
 /* An IPv4-mapped address becomes the IPv4 one, which is what the kernel dials; others stay. */
 void address_unmap(struct address *address);
 
+/* Any family but AF_INET and AF_INET6 gives length 0; no address gives socklen_t 0. */
 void address_from_socket(const struct sockaddr_storage *from, struct address *address, uint16_t *port);
 socklen_t address_to_socket(const struct address *address, uint16_t port, struct sockaddr_storage *to);
 

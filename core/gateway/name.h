@@ -1,8 +1,8 @@
 /* name.h - host names in one canonical form, which policy, DNS, SNI and Host all go through.
  *
  * Canonical: ASCII, lower case, no trailing dot, labels of 1 to 63 letters, digits, `-` and `_` that neither begin nor
- * end with `-`, at most 253 bytes (RFC 1035, RFC 1123), never all digits and dots in its last label (it would be read
- * as an address).  What could mean two things has no canonical form. */
+ * end with `-`, at most 253 bytes (RFC 1035, RFC 1123), whose last label is no number, decimal or 0x… (inet_aton(3)
+ * would read an address).  What could mean two things has no canonical form. */
 #ifndef MOONBOX_GATEWAY_NAME_H
 #define MOONBOX_GATEWAY_NAME_H
 

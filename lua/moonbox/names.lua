@@ -70,6 +70,9 @@ function M.bytes(text) return bytes4(text) or (text:find(":", 1, true) and bytes
 
 local function show(bytes)
   if #bytes == 4 then return table.concat(bytes, ".") end
+  if table.concat(bytes, " ", 1, 12) == "0 0 0 0 0 0 0 0 0 0 255 255" then
+    return "::ffff:" .. table.concat(bytes, ".", 13, 16)
+  end
   local words, best, best_length = {}, nil, 1
   for i = 0, 7 do words[i] = bytes[2 * i + 1] * 256 + bytes[2 * i + 2] end
   for i = 0, 7 do
@@ -96,12 +99,11 @@ local function inside(bytes, block, bits)
   return math.floor(bytes[whole + 1] / unit) == math.floor((block[whole + 1] or 0) / unit)
 end
 
--- Addresses that are internal (DESIGN section 5; IANA special-purpose registries). Documentation ranges are
--- not.
+-- Addresses that are internal, as core/gateway/address.c has them with their sources (IANA special-purpose
+-- registries): of IPv6, all but global unicast. Documentation ranges are not.
 local internal = {}
 for block in ([[0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24
-  192.168.0.0/16 198.18.0.0/15 224.0.0.0/3 ::/128 ::1/128 64:ff9b:1::/48 100::/64 2001::/32 fc00::/7
-  fe80::/10 fec0::/10 ff00::/8]]):gmatch("%S+") do
+  192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 224.0.0.0/3 ::/3 2001::/23 4000::/2 8000::/1]]):gmatch("%S+") do
   local address, bits = block:match("^(.*)/(%d+)$")
   internal[#internal + 1] = { M.bytes(address), tonumber(bits) }
 end
@@ -112,20 +114,18 @@ local carriers = { { "::", 96, 13 }, { "::ffff:0:0", 96, 13 }, { "::ffff:0:0:0",
   { "2002::", 16, 3 } }
 for _, c in ipairs(carriers) do c[1] = M.bytes(c[1]) end
 
+local function carried(bytes, c) return { bytes[c[3]], bytes[c[3] + 1], bytes[c[3] + 2], bytes[c[3] + 3] } end
+
 --- Whether a literal address (text or bytes) is internal: loopback, private, link-local and so on, also when
 -- it is wrapped in an IPv4-mapped, -compatible, NAT64 or 6to4 address. nil when the text is no address.
 function M.internal(address)
   local bytes = type(address) == "string" and M.bytes(address) or address
   if type(bytes) ~= "table" then return nil end
+  for _, c in ipairs(#bytes == 16 and carriers or {}) do
+    if inside(bytes, c[1], c[2]) then return M.internal(carried(bytes, c)) end
+  end
   for _, block in ipairs(internal) do
     if #block[1] == #bytes and inside(bytes, block[1], block[2]) then return true end
-  end
-  if #bytes == 16 then
-    for _, c in ipairs(carriers) do
-      if inside(bytes, c[1], c[2]) then
-        return M.internal { bytes[c[3]], bytes[c[3] + 1], bytes[c[3] + 2], bytes[c[3] + 3] }
-      end
-    end
   end
   return false
 end
@@ -140,8 +140,7 @@ local function block_internal(bytes, bits)
     for _, c in ipairs(carriers) do
       if bits < c[2] and inside(c[1], bytes, bits) then return true end
       if bits >= c[2] and inside(bytes, c[1], c[2]) then
-        local inner = { bytes[c[3]], bytes[c[3] + 1], bytes[c[3] + 2], bytes[c[3] + 3] }
-        if block_internal(inner, math.min(32, bits - (c[3] - 1) * 8)) then return true end
+        if block_internal(carried(bytes, c), math.min(32, bits - (c[3] - 1) * 8)) then return true end
       end
     end
   end
@@ -163,7 +162,7 @@ local function parse_address(text, port)
   end
   local bytes = M.bytes(address)
   if not bytes then
-    if text:match("^[%d.]+$") or text:match("^0[xX]%x") or bits or text:find(":", 1, true) then
+    if text:match("^[%d.]+$") or bits or text:find(":", 1, true) then
       return nil, "is neither a name nor an address in its usual spelling, such as 192.0.2.7"
     end
     return nil
@@ -201,7 +200,9 @@ local function parse_name(text, port)
   local rest = name:match("^%*%.(.+)$")
   local wrong = check_labels(rest or name)
   if wrong then return nil, wrong end
-  if (rest or name):match("^[%d.]+$") or (rest or name):match("%.%d+$") then
+  -- What inet_aton(3) would read as an address.
+  local last = name:match("[^.]+$")
+  if last:match("^%d+$") or last:match("^0x%x*$") then
     return nil, "is neither a name nor an address in its usual spelling, such as 192.0.2.7"
   end
   if rest and not rest:find(".", 1, true) and rest ~= "onion" and rest ~= "local" and rest ~= "internal"

@@ -15,7 +15,7 @@ describe("a network name", function()
       ["*.github.com:443"] = "wildcard *.github.com:443",
       ["xn--bcher-kva.example"] = "exact xn--bcher-kva.example",
       ["_dmarc.example.org"] = "exact _dmarc.example.org", ["*.onion"] = "wildcard *.onion",
-      ["localhost"] = "exact localhost", ["internal"] = "group internal",
+      ["localhost"] = "exact localhost", ["0xcafe.example"] = "exact 0xcafe.example", ["internal"] = "group internal",
       ["192.0.2.7"] = "address 192.0.2.7", ["192.0.2.0/24"] = "cidr 192.0.2.0/24",
       ["2001:DB8::1"] = "address 2001:db8::1", ["[2001:db8::1]:443"] = "address 2001:db8::1:443",
       ["2001:db8:0:0:0:0:0:1"] = "address 2001:db8::1", ["2001:db8::/32"] = "cidr 2001:db8::/32",
@@ -37,7 +37,7 @@ describe("a network name", function()
       "http://github.com", "github.com/path", "github.com:", "github.com:0", "github.com:65536",
       "github.com:443 ",
       "github.com:+1", "github.com:0443", "github.com:4a", "a.com:1:2",
-      "127.1", "2130706433", "0x7f.1", "0x7f000001", "0177.0.0.1", "1.2.3", "1.2.3.4.5", "256.1.1.1",
+      "127.1", "2130706433", "0x7f.1", "0x7f000001", "1.0x7f", "a.0x", "*.0X1F", "0177.0.0.1", "1.2.3", "1.2.3.4.5", "256.1.1.1",
       "01.2.3.4", "1.2.3.4.",
       "10.0.0.1/33", "10.0.0.1/8", "10.0.0.0/", "10.0.0.0/a", "::1/129", ":::", "1::2::3", "12345::", "[::1",
       "[1.2.3.4]",
@@ -83,7 +83,8 @@ describe("an internal address", function()
       "240.0.0.1", "255.255.255.255", "::", "::1", "::127.0.0.1", "::ffff:10.0.0.1", "::ffff:a9fe:a9fe",
       "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:a00:1::", "2001:0:1::", "fec0::1", "fe80::1", "febf::1",
       "fd00:ec2::254",
-      "fc00::1", "ff02::1", "::ffff:0:10.0.0.1", "100::1" } do
+      "fc00::1", "ff02::1", "::ffff:0:10.0.0.1", "100::1", "fe00::1", "5f00::1",
+      "4000::1", "2001:1ff::1", "192.88.99.1", "3::1" } do
       assert.is_true(names.internal(text), text)
     end
   end)
@@ -92,7 +93,7 @@ describe("an internal address", function()
     for _, text in ipairs { "192.0.2.1", "198.51.100.1", "203.0.113.1", "8.8.8.8", "172.15.255.255",
       "172.32.0.1",
       "100.63.255.255", "100.128.0.1", "198.20.0.1", "11.0.0.1", "169.253.1.1", "2001:db8::1", "2606:4700::1",
-      "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "fe00::1" } do
+      "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1", "3fff::1" } do
       assert.is_false(names.internal(text), text)
     end
     assert.is_nil(names.internal("github.com"))
