@@ -16,10 +16,10 @@ return policy "codex" {
   network = {
     deny  { "internal", "*.onion", why = "internal networks and hidden services" },
     allow { ecosystem.npm, ecosystem.pypi, ecosystem.rubygems, ecosystem.cargo, ecosystem.go, ecosystem.maven,
-            ecosystem.debian },
+            ecosystem.debian, ports = { 80, 443 } },
     allow { forge.github, forge.gitlab, ports = { 22, 80, 443 } },
     allow { "api.openai.com", "api.anthropic.com", ports = { 443 }, watch = true },
-    allow { docs.python, docs.web, docs.rust, docs.ruby, docs.node, docs.go, docs.java },
+    allow { docs.python, docs.web, docs.rust, docs.ruby, docs.node, docs.go, docs.java, ports = { 80, 443 } },
     otherwise = "deny",
     requests  = 100 / minute,
     bandwidth = 50 * Mbit,

@@ -34,7 +34,7 @@ local describe = loader.describe
 local wanted = { text = "text in quotes", path = "a path in quotes", flag = "true or false",
   count = "a whole number", number = "a number", choice = "a word in quotes", ["function"] = "a function",
   ports = "a list of ports in braces",
-  methods = "a list of methods in braces", names = "a list of names in braces",
+  names = "a list of names in braces",
   address = "an address in quotes", section = "rows in braces", env = "names and values in braces" }
 
 function M.wrong_type(session, at, name, type_name, value)
@@ -184,15 +184,6 @@ function check.names(session, at, entry, value)
   return M.texts(session, at, entry.word, value, "names", M.env_name_wrong)
 end
 
-local methods = { GET = true, HEAD = true, POST = true, PUT = true, DELETE = true, PATCH = true,
-  OPTIONS = true, CONNECT = true, TRACE = true }
-
-function check.methods(session, at, entry, value)
-  return M.texts(session, at, entry.word, value, "methods", function(text)
-    if not methods[text] then return "is no HTTP method; methods are written as GET or POST" end
-  end)
-end
-
 function check.ports(session, at, entry, value)
   local names = require "moonbox.names"
   if type(value) == "number" then value = { value } end
@@ -210,16 +201,21 @@ function check.ports(session, at, entry, value)
   return out
 end
 
+-- `address:port` in one form. Names' own grammar has no port 0.
 function check.address(session, at, entry, value)
   local names = require "moonbox.names"
   if type(value) ~= "string" then return M.wrong_type(session, at, entry.word, "address", value) end
-  local parsed, why = names.parse(value)
+  local rest = entry.port == 0 and value:match("^(.+):0$")
+  -- The end of a bare IPv6 address is no port.
+  if rest and rest:find(":", 1, true) and not rest:match("^%[.*%]$") then rest = nil end
+  local parsed, why = names.parse(rest or value)
   if not parsed then return M.fail(session, at, ('"%s" %s'):format(loader.plain(value), why)) end
   if parsed.form ~= "address" then
     return M.fail(session, at, ('`%s` takes an address such as "192.0.2.53", not "%s"')
-      :format(entry.word, value))
+      :format(entry.word, loader.plain(value)))
   end
-  return value
+  local host = parsed.name:find(":", 1, true) and "[" .. parsed.name .. "]" or parsed.name
+  return ("%s:%d"):format(host, parsed.port or entry.port)
 end
 
 --- What is wrong with the name of an environment variable; nil when it is one.

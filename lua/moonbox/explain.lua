@@ -49,14 +49,23 @@ local function entries(names)
   return out
 end
 
+local function limits_of(row)
+  local out = {}
+  if row.requests then out[1] = "at most " .. units.show("rate", row.requests) end
+  if row.bandwidth then out[#out + 1] = "at most " .. units.show("bandwidth", row.bandwidth) .. " per second" end
+  if row.bytes then out[#out + 1] = "at most " .. units.show("size", row.bytes) .. " in all" end
+  return out
+end
+
 local function network_effect(row, entry)
-  local parts = { row.word == "deny" and "refused" or row.word == "publish"
-    and "reachable from the host's loopback"
-    or "reachable" }
+  if row.word == "publish" then
+    return list({ "reachable from the host at " .. row.on, row.why and "why: " .. row.why }, "; ")
+  end
+  local parts = { row.word == "deny" and "refused" or "reachable" }
   if entry.names[1] ~= entry.what then parts[1] = parts[1] .. ": " .. list(entry.names) end
-  if row.ports and row.word ~= "publish" then parts[#parts + 1] = "ports " .. list(row.ports) end
-  if row.methods then parts[#parts + 1] = "methods " .. list(row.methods) end
-  if row.watch then parts[#parts + 1] = "every connection is an event" end
+  if row.ports then parts[#parts + 1] = "ports " .. list(row.ports) end
+  for _, limit in ipairs(limits_of(row)) do parts[#parts + 1] = limit end
+  if row.watch then parts[#parts + 1] = "an event when it opens" end
   if row.why then parts[#parts + 1] = "why: " .. row.why end
   return list(parts, "; ")
 end
@@ -67,32 +76,50 @@ local modes = {
   list = "only what the rows below allow, the first that matches wins",
 }
 
+local function network_mode(network)
+  if network.mode == "list" and network.otherwise == "allow" then
+    return "every name but internal ones and what the rows below refuse"
+  end
+  return modes[network.mode]
+end
+
+-- Keys of the whole network: name, type, effect.
+local network_keys = {
+  { "requests", "rate", "connections at most, of all rows together" },
+  { "bandwidth", "bandwidth", "per second in each direction at most, of all rows together" },
+  { "dns", nil, "when names are looked up" },
+  { "resolver", nil, "the DNS server that is asked" },
+}
+
 local function network_rows(data, out)
   local network = data.network
   local from = data.from.network or (data.file .. ":" .. data.line)
-  local mode = modes[network.mode]
-  if network.mode == "list" and network.otherwise == "allow" then
-    mode = "every name but what the rows below refuse"
+  local function add(row, what, effect, where, names)
+    out[#out + 1] = { section = "network", row = row, what = what, effect = effect, from = where, names = names }
   end
-  out[#out + 1] = { section = "network", row = network.mode, what = "", effect = mode, from = from }
+  add(network.mode, "", network_mode(network), from)
   for _, row in ipairs(network.rows) do
     local found = row.word == "publish" and { { what = list(row.ports), names = { list(row.ports) } } }
       or entries(row.names)
     for _, entry in ipairs(found) do
-      out[#out + 1] = { section = "network", row = row.word, what = entry.what, names = entry.names,
-        effect = network_effect(row, entry), from = row.file .. ":" .. row.line }
+      add(row.word, entry.what, network_effect(row, entry), row.file .. ":" .. row.line, entry.names)
     end
   end
-  local keys = { requests = "connections at most", bandwidth = "per second in each direction at most",
-    dns = "when names are looked up", resolver = "answers for names", inspect = "TLS is opened" }
-  for _, name in ipairs { "requests", "bandwidth", "dns", "resolver", "inspect" } do
-    local value = network[name]
+  if network.mode == "list" then
+    add("otherwise", "", network.otherwise == "allow" and "reachable, unless internal" or "refused", network.from)
+  end
+  for _, key in ipairs(network_keys) do
+    local value = network[key[1]]
     if value ~= nil then
-      local shown = units.example[name == "requests" and "rate" or name] and
-        units.show(name == "requests" and "rate" or name, value) or tostring(value)
-      out[#out + 1] = { section = "network", row = name, what = shown, effect = keys[name],
-        from = data.from["network." .. name] or from }
+      add(key[1], key[2] and units.show(key[2], value) or tostring(value), key[3],
+        data.from["network." .. key[1]] or from)
     end
+  end
+  local hosts = {}
+  for name in pairs(network.hosts or {}) do hosts[#hosts + 1] = name end
+  table.sort(hosts)
+  for _, name in ipairs(hosts) do
+    add("hosts", name, network.hosts[name] .. ", not looked up", data.from["network.hosts"] or from)
   end
 end
 

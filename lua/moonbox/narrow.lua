@@ -1,4 +1,6 @@
 --- Narrowing: what a step may ask for under a policy. A step can only ever get less than its policy gives.
+-- A step's rules are the policy's own, in their order, each cut down to the names and ports of the step's `only` rows.
+-- So the first match still wins, a denial still denies, and names that shared one row's rate or byte budget still do.
 local names = require "moonbox.names"
 
 local M = {}
@@ -16,56 +18,101 @@ local function ports_of(name, row)
   return row.ports
 end
 
-local function ports_cover(wide, narrow)
-  if not wide then return true end
-  if not narrow then return false end
-  for _, port in ipairs(narrow) do
-    if not has(wide, port) then return false end
+-- The ports of both lists; nil stands for all of them.
+local function common(a, b)
+  if not a or not b then return a or b end
+  local out = {}
+  for _, port in ipairs(a) do
+    if has(b, port) then out[#out + 1] = port end
   end
-  return true
+  return out
 end
 
---- How the policy's network (data.network or plan.network: `rows` or `rules`) stands to one name of an `only`
--- row. Returns true and the allow row that covers the name (nil when only `otherwise` does), or false and
--- what is missing. A name without ports of its own takes those of the row that covers it.
+-- Those of `ports` that are not in `taken`; nil stands for all of them.
+local function without(ports, taken)
+  local out = {}
+  for _, port in ipairs(taken and ports or {}) do
+    if not has(taken, port) then out[#out + 1] = port end
+  end
+  return out
+end
+
+-- What a step's name is to the policy: internal addresses, and names that `hosts` gives one, are opened by
+-- allow_internal rows alone.
+local function target(network, name)
+  local address = name.form == "exact" and network.hosts and network.hosts[name.name]
+  if address and names.internal(address) then return names.parse(address), "allow_internal" end
+  return name, name.internal and "allow_internal" or "allow"
+end
+
+--- How the policy's network (data.network or plan.network: `rows` or `rules`) stands to one name of an `only` row:
+-- true, or false and what is missing. A name without ports of its own takes those of the rows that cover it.
 function M.reachable(network, name, only)
   if network.mode == "none" then return false, "the policy's network is \"none\"" end
-  local narrow = ports_of(name, only)
-  local near
+  local wanted, near = ports_of(name, only), nil
+  local asked, opens = target(network, name)
+  local missing = wanted
   for _, row in ipairs(network.rows or network.rules) do
-    for _, wide in ipairs(row.names or {}) do
-      if names.covers(wide, name) and (row.word == "deny" or row.word == "allow") then
-        if row.word == "deny" then
-          local at = row.from or (row.file .. ":" .. row.line)
-          return false, "the policy denies it at " .. at
-        end
-        if not narrow or ports_cover(ports_of(wide, row), narrow) then
-          return true, row, ports_of(wide, row)
-        end
-        near = true
+    for _, wide in ipairs((row.word == opens or row.word == "deny" and opens == "allow") and row.names or {}) do
+      local ports, covers = ports_of(wide, row), names.covers(wide, asked)
+      if covers and row.word == "deny" and (not ports or missing and #common(missing, ports) > 0) then
+        return false, "the policy denies it at " .. (row.from or (row.file .. ":" .. row.line))
+      end
+      if covers and row.word ~= "deny" then
+        if not missing then return true end
+        near, missing = true, without(missing, ports)
+        if #missing == 0 then return true end
       end
     end
   end
-  if network.otherwise == "allow" then return true end
+  if network.otherwise == "allow" and opens == "allow" then return true end
   return false, near and "the policy allows it on other ports only" or "the policy does not allow it"
 end
 
---- The rules of a step's network: the policy's denials first, then each name of the `only` rows with the
--- ports, methods and watching of the policy's row that allows it. Names that the policy does not allow are
--- left out.
+-- Adds to `out` what a name of a rule and a name of an `only` row have in common, a name for each port.
+local function meet(out, rule, wide, only, asked)
+  local found = names.covers(wide, asked) and asked or names.covers(asked, wide) and wide
+  local ports = common(ports_of(wide, rule), ports_of(asked, only))
+  if not found then return end
+  for _, port in ipairs(ports or { false }) do
+    out[#out + 1] = { form = found.form, name = found.name, group = wide.group, internal = found.internal,
+      port = port or nil }
+  end
+end
+
+-- A rule of the policy, cut down; nil when nothing of it is left.
+local function cut(network, rule, only_rows)
+  if rule.word == "deny" then return rule end
+  local found = {}
+  for _, only in ipairs(only_rows) do
+    for _, name in ipairs(only.names) do
+      local asked, opens = target(network, name)
+      if opens == rule.word then
+        asked = { form = asked.form, name = asked.name, port = name.port, internal = asked.internal }
+        for _, wide in ipairs(rule.names) do meet(found, rule, wide, only, asked) end
+      end
+    end
+  end
+  if #found == 0 then return nil end
+  local out = {}
+  for key, value in pairs(rule) do out[key] = value end
+  out.names, out.ports = found, nil
+  return out
+end
+
+--- The rules of a step's network: see above. What the policy allows without naming it comes last.
 function M.rules(network, only_rows)
   local out = {}
   for _, rule in ipairs(network.rules) do
-    if rule.word == "deny" then out[#out + 1] = rule end
+    out[#out + 1] = rule.word ~= "publish" and cut(network, rule, only_rows) or nil
   end
-  for _, only in ipairs(only_rows) do
+  for _, only in ipairs(network.otherwise == "allow" and only_rows or {}) do
+    local public = {}
     for _, name in ipairs(only.names) do
-      local ok, rule, ports = M.reachable(network, name, only)
-      if ok then
-        rule = rule or {}
-        out[#out + 1] = { word = "allow", names = { name }, ports = ports_of(name, only) or ports,
-          methods = rule.methods, watch = rule.watch, from = only.file .. ":" .. only.line }
-      end
+      if select(2, target(network, name)) == "allow" then public[#public + 1] = name end
+    end
+    if #public > 0 then
+      out[#out + 1] = { word = "allow", names = public, ports = only.ports, from = only.file .. ":" .. only.line }
     end
   end
   return out

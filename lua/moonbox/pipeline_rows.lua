@@ -161,7 +161,7 @@ local function step_network(session, here, value)
   for _, item in ipairs(checker.items(session, here, value)) do
     local row = session:row(item.value)
     if row and row.word == "only" then
-      out[#out + 1] = policy_rows.network_row(session, row)
+      out[#out + 1] = require("moonbox.network_rows").network_row(session, row)
     else
       fail(session, row and at(row) or deeper(here, item.index),
         "a step only narrows its network, with only { … }, not " .. (row and "`" .. row.word .. "`"

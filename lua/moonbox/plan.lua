@@ -164,15 +164,13 @@ local function rlimits_of(limits, open_files)
 end
 
 local function network_of(data)
-  local n, out, opened = data.network, {}, false
+  local n, out = data.network, {}
   for name, value in pairs(n) do out[name] = value end
   out.rows, out.rules = nil, {}
-  out.from = from(data)
   for _, row in ipairs(n.rows) do
-    local rule = { word = row.word, names = row.names or {}, ports = row.ports, methods = row.methods,
-      watch = row.watch, why = row.why, from = from(row) }
-    if row.word ~= "deny" and not opened then opened, out.from = true, rule.from end
-    out.rules[#out.rules + 1] = rule
+    out.rules[#out.rules + 1] = { word = row.word, names = row.names, ports = row.ports, watch = row.watch,
+      why = row.why, requests = row.requests, bandwidth = row.bandwidth, bytes = row.bytes, on = row.on,
+      from = from(row) }
   end
   return out
 end
@@ -276,6 +274,13 @@ local function close_network(plan, row_from)
   end
 end
 
+local function allows(rules)
+  for _, rule in ipairs(rules) do
+    if rule.word ~= "deny" then return true end
+  end
+  return false
+end
+
 --- The plan of one pipeline step: a copy of `plan` with the step's network and limits, which are only ever
 -- tighter (limits that would be wider are cut to the plan's). `env` and `cwd` are arguments of a command, not
 -- of a plan.
@@ -285,9 +290,9 @@ function M.narrow(plan, step)
     close_network(out, step.file and from(step))
   elseif step.network then
     out.network.rules = require("moonbox.narrow").rules(plan.network, step.network)
-    out.network.otherwise = "deny"
+    out.network.mode, out.network.otherwise = "list", "deny"
     if #step.network > 0 then out.network.from = from(step.network[1]) end
-    if out.network.mode == "open" then out.network.mode = "list" end
+    if not allows(out.network.rules) then close_network(out, out.network.from) end
   end
   for name, value in pairs(step.limits or {}) do
     if type(value) == "number" and out.limits[name] then

@@ -5,9 +5,8 @@
 --
 -- The data: { name, about, file, line, extends = { name, file } or nil,
 --   files = { storage, rows = { { word, paths, at, mode, text, size, optional, file, line } } },
---   network = { mode, rows = { { word, names, ports, methods, watch, why, file, line } }, otherwise,
--- requests,
---     bandwidth, dns, resolver, hosts, inspect },
+--   network = { mode, rows = { { word, names, ports, requests, bandwidth, bytes, watch, why, on, file, line } },
+--     otherwise, from = "FILE:LINE" of what holds otherwise, requests, bandwidth, dns, resolver, hosts },
 --   limits = { …, hold = {} }, process = {}, env = {}, hooks = { { name, file, line } },
 --   from = { ["limits.cpus"] = "FILE:LINE" } }                      -- `from` only when asked for with
 -- `lines` Merging: the base's file rows come first and the policy's lie over them; the policy's network rows
@@ -32,6 +31,7 @@ local function part_of(session, row)
       return rows[name](session, at, value)
     end
   end
+  local function network(at, value) return require("moonbox.network_rows").network(session, at, value) end
   local args = {}
   for k, v in pairs(row.args) do args[k] = v end
   local by_name = { files = section "files", limits = section "limits", process = section "process" }
@@ -43,11 +43,14 @@ local function part_of(session, row)
     args[name] = nil
   end
   local fields = checker.fields(session, here, "policy", args,
-    { network = section "network", hooks = section "hooks" }, true)
+    { network = network, hooks = section "hooks" }, true)
   for name, value in pairs(fields) do out[name] = value end
   out.name, out.row = row.name, row
   return out
 end
+
+-- Fields of a part that no key of the file is called.
+local made = { rows = true, word = true, mode = true, from = true }
 
 local function note_lines(session, part, from)
   if not session.options.lines then return end
@@ -57,10 +60,7 @@ local function note_lines(session, part, from)
   end
   for _, section in ipairs { "limits", "process", "env", "files", "network" } do
     for name, value in pairs(part[section] or {}) do
-      local is_row_list = section == "files" or section == "network"
-      if not (is_row_list and (name == "rows" or name == "word")) and value ~= nil then
-        note(section, name)
-      end
+      if not made[name] and value ~= nil then note(section, name) end
     end
   end
   if part.network then
@@ -70,33 +70,6 @@ end
 
 local function append(out, list)
   for _, item in ipairs(list or {}) do out[#out + 1] = item end
-end
-
-local function merge_network(base, child)
-  if not child then return base or { mode = "none", rows = {} } end
-  if child.word then return child end
-  local out = { rows = {} }
-  for name, value in pairs(base or {}) do out[name] = value end
-  for name, value in pairs(child) do out[name] = value end
-  if base and base.mode == "open" and not child.otherwise then out.otherwise = "allow" end
-  out.rows, out.mode, out.word = {}, nil, nil
-  append(out.rows, child.rows)
-  append(out.rows, base and base.rows)
-  return out
-end
-
-local function settle_network(session, network, rows_by_origin)
-  network.word = nil
-  network.otherwise = network.otherwise or (network.mode == "open" and "allow" or "deny")
-  local reaches = network.otherwise == "allow"
-  for _, row in ipairs(network.rows) do
-    if row.word ~= "deny" and (#(row.names or {}) > 0 or row.word == "publish") then reaches = true end
-    if row.methods and not network.inspect then
-      local at = rows_by_origin[row.file]
-      session:report(at, row.line, "`methods` can only be told apart with `inspect = true` beside the rows")
-    end
-  end
-  network.mode = network.mode or (reaches and "list" or "none")
 end
 
 local function merge(session, base, child)
@@ -125,10 +98,7 @@ local function merge(session, base, child)
     end
     data[section] = out
   end
-  data.network = merge_network(base and base.network, child.network)
-  local files = {}
-  for _, file in ipairs(session.files) do files[file.label] = file end
-  settle_network(session, data.network, files)
+  data.network = require("moonbox.network_rows").sum(session, base, child)
   return data
 end
 
@@ -250,7 +220,7 @@ end
 function M.load_group(path)
   return M.sacrificed(path, nil, function(session)
     local row = session:load(path, path, "group")
-    if row then require("moonbox.policy_rows").group_names(session, row) end
+    if row then require("moonbox.network_rows").group_names(session, row) end
     return row and { name = row.name }
   end)
 end

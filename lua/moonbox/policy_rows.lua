@@ -1,4 +1,5 @@
---- The parts of a policy file, checked and made plain: files, network, limits, process, env and hooks.
+--- The parts of a policy file, checked and made plain: files, limits, process and hooks. The network's are in
+-- moonbox.network_rows.
 local checker = require "moonbox.checker"
 local loader = require "moonbox.loader"
 local paths = require "moonbox.paths"
@@ -6,9 +7,6 @@ local suggest = require "moonbox.suggest"
 local vocabulary = require "moonbox.vocabulary"
 
 local M = {}
-
--- Many policies have no name in them.
-local names = setmetatable({}, { __index = function(_, name) return require("moonbox.names")[name] end })
 
 local at, deeper, fail = checker.at, checker.deeper, checker.fail
 
@@ -80,144 +78,6 @@ function M.files(session, here, value)
   out.rows = {}
   checker.rows(session, here, "files", value, function(row) out.rows[#out.rows + 1] = file_row(session,
     row) end)
-  return out
-end
-
--- Network ---------------------------------------------------------------------------------------------------
-
-local function parse_name(session, here, text)
-  if type(text) ~= "string" then
-    return fail(session, here, ("a list of names holds names in quotes and groups, not %s")
-      :format(loader.describe(text)))
-  end
-  local parsed, why = names.parse(text)
-  if not parsed then return fail(session, here, ('"%s" %s'):format(loader.plain(text), why)) end
-  return parsed
-end
-
---- The names of a group file, parsed once.
-function M.group_names(session, group)
-  if group.checked then return group.checked end
-  group.checked = {}
-  checker.fields(session, at(group), "group", group.args, {})
-  for _, item in ipairs(checker.items(session, at(group), group.args)) do
-    local here = deeper(at(group), item.index)
-    local parsed = parse_name(session, here, item.value)
-    if parsed and (parsed.internal or parsed.form == "group") then
-      fail(session, here, ('"%s" is internal; a group holds public names'):format(parsed.name))
-    elseif parsed then
-      parsed.group, parsed.file, parsed.line = group.name, group.file.label, group.line
-      group.checked[#group.checked + 1] = parsed
-    end
-  end
-  return group.checked
-end
-
-local judge = {}
-
-function judge.allow(parsed)
-  if parsed.internal or parsed.form == "group" then
-    return "is internal; only allow_internal { …, why = … } opens it"
-  end
-end
-judge.only = judge.allow
-
-function judge.allow_internal(parsed)
-  if parsed.form ~= "address" and parsed.form ~= "cidr" then
-    return "is a name; allow_internal takes addresses"
-  end
-  if not parsed.internal then return "is not internal; write it in an allow row" end
-end
-
-local function row_names(session, row)
-  local out = {}
-  for _, item in ipairs(checker.items(session, at(row), row.args)) do
-    local here, group = deeper(at(row), item.index), session:row(item.value)
-    if group and group.word == "group" then
-      for _, parsed in ipairs(M.group_names(session, group)) do out[#out + 1] = parsed end
-    else
-      local parsed = parse_name(session, here, item.value)
-      local wrong = parsed and judge[row.word] and judge[row.word](parsed)
-      if wrong then
-        fail(session, here, ('"%s" %s'):format(parsed.name, wrong))
-      elseif parsed and parsed.port and row.args.ports ~= nil then
-        fail(session, here, ('"%s" has a port of its own beside `ports`; write one of them')
-          :format(item.value))
-      elseif parsed then
-        out[#out + 1] = parsed
-      end
-    end
-  end
-  return out
-end
-
-local function publish_ports(session, row)
-  local out = {}
-  for _, item in ipairs(checker.items(session, at(row), row.args)) do
-    local port = type(item.value) == "number" and names.port(item.value)
-    if port then
-      out[#out + 1] = port
-    else
-      fail(session, deeper(at(row), item.index), ("a port is a number from 1 to 65535, not %s")
-        :format(loader.describe(item.value)))
-    end
-  end
-  return out
-end
-
---- One network row as plain data: { word, names, ports, why, watch, methods, file, line }.
-function M.network_row(session, row)
-  local out = checker.fields(session, at(row), row.word, row.args, {})
-  if row.word == "publish" then
-    out.ports = publish_ports(session, row)
-  else
-    out.names = row_names(session, row)
-  end
-  if row.word == "allow_internal" and row.args.why == nil then
-    fail(session, at(row), "`allow_internal` opens an internal address, so it needs a reason: why = …")
-  end
-  return origin(row, out)
-end
-
-local function hosts(session, here, value)
-  if not checker.is_table(session, value) then
-    return fail(session, here, '`hosts` takes names and addresses, { ["name"] = "192.0.2.7" }, not '
-      .. loader.describe(value))
-  end
-  local out = {}
-  for _, name in ipairs(checker.sorted_names(value)) do
-    local canonical, why = names.canonical(name)
-    local address = value[name]
-    if not canonical then
-      fail(session, deeper(here, name), ('"%s" %s'):format(loader.plain(name), why))
-    elseif type(address) ~= "string" or not names.bytes(address) then
-      fail(session, deeper(here, name), ('"%s" is given an address in quotes, not %s')
-        :format(name, loader.describe(address)))
-    else
-      out[canonical] = address
-    end
-  end
-  return out
-end
-
-function M.network(session, here, value)
-  if value == "none" or value == "open" then return { mode = value, rows = {}, word = true } end
-  if not checker.is_table(session, value) then
-    local near = type(value) == "string" and suggest.tail(value, { "none", "open" }) or ""
-    return fail(session, here, ('`network` is "none", "open" or rows in braces, not %s%s')
-      :format(loader.describe(value), near))
-  end
-  local out = checker.fields(session, here, "network", value, {
-    hosts = function(there, v) return hosts(session, there, v) end,
-  })
-  out.rows = {}
-  checker.rows(session, here, "network", value, function(row)
-    if row.word == "only" then
-      session:report(row.file, row.line, "`only` narrows a pipeline's step; in a policy write `allow`")
-    else
-      out.rows[#out.rows + 1] = M.network_row(session, row)
-    end
-  end)
   return out
 end
 

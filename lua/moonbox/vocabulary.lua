@@ -6,6 +6,8 @@
 --   type, min, max, choices      for keys: what may stand there; sizes in bytes, times in seconds, bandwidths
 -- in bits/s
 --   default                      what holds when the key is left out
+--   port                         for addresses: the port when none is written; 0 lets the system choose, and then
+--   may be written too
 --   later = true                 reserved: known, refused with its own sentence until it is built
 local M = {}
 
@@ -36,6 +38,8 @@ word("container", pipeline, "pipeline", "step",
   "One step: a command or a Lua function, run in a fresh sandbox over the task's files.")
 
 key("group", "about", "text", "Says in a sentence what the names of the group are for.")
+key("group", "bare", "flag",
+  "Adds to each `*.name` of the group the name itself, which the wildcard does not cover.")
 
 -- Policy
 key("policy", "about", "text", "Says in a sentence what the policy is for.")
@@ -44,7 +48,8 @@ key("policy", "extends", "text",
 key("policy", "files", "section",
   "What the sandbox sees of files, as rows; later rows lie over earlier ones.")
 key("policy", "network", "network",
-  [[Which names may be reached: "none", "open" (all but internal), or rows read top down.]],
+  [[Which names may be reached: "none", "open" (all but internal), or rows, of which the first that matches wins.]]
+  .. " The rows of the policy that `extends` names come after.",
   { default = "none" })
 key("policy", "limits", "section", "How much the sandbox may use, and how strictly each limit must be held.")
 key("policy", "process", "section", "As whom and with which rights commands run.")
@@ -78,36 +83,48 @@ key("file", "text", "text", "The content of the file, at most 64 KB.", { max = 6
 -- Network
 word("row", policy, "network", "allow", "Lets the sandbox reach these names or addresses.")
 word("row", policy, "network", "allow_internal",
-  "Lets the sandbox reach these internal addresses; each needs a `why`.")
+  "Lets the sandbox reach these internal addresses, each with or without a port; the row needs a `why`.")
 word("row", policy, "network", "publish",
-  "Makes ports of the sandbox reachable on the host's loopback address.")
+  "Makes TCP ports of the sandbox reachable on the host's loopback address.")
 word("row", policy, "network", "deny",
   "Keeps the sandbox from these names; in a hook, refuses the connection with a reason.")
 word("row", pipeline, "network", "only",
-  "Narrows a step to these names, each of which the policy must allow.")
+  "Narrows a step to these names, each of which the policy must allow; the step publishes no port.")
 key("network", "otherwise", "choice", "What holds for names that no row mentions.",
   { choices = { "deny", "allow" }, default = "deny" })
-key("network", "requests", "rate", "How many connections may be opened in a time, such as 100 / minute.",
-  { min = 1, max = 1e6 })
-key("network", "bandwidth", "bandwidth", "How many bits per second may flow in each direction.",
-  { min = 1e3, max = 1e12 })
 key("network", "dns", "choice",
   [[Whether a name is looked up when it is used ("lazy") or when it is asked ("verify").]],
   { choices = { "lazy", "verify" }, default = "lazy" })
 key("network", "resolver", "address",
-  "The DNS server that the gateway asks, as address or address:port; the host's own when left out.")
+  "The DNS server that the gateway asks, as address or address:port; the host's own when left out.",
+  { port = 53 })
 key("network", "hosts", "hosts", "Fixed addresses of names, which are then not looked up.")
-key("network", "inspect", "flag",
-  "Opens TLS with a certificate authority of the sandbox's own, so that methods can be seen.")
+key("network", "inspect", "later",
+  "Opens TLS with a certificate authority of the sandbox's own, so that methods can be seen.", { later = true })
 for _, place in ipairs { "allow", "deny", "allow_internal", "only" } do
   key(place, "ports", "ports", "The ports that the row is about; all of them when left out.")
 end
 for _, place in ipairs { "allow", "deny", "allow_internal", "publish" } do
   key(place, "why", "text", "The reason, shown to whoever meets the row.")
 end
-key("allow", "watch", "flag", "Writes an event for every connection that the row allows.")
-key("allow", "methods", "methods",
-  "The HTTP methods that are allowed; needs `inspect = true` beside the rows.")
+for _, place in ipairs { "network", "allow", "allow_internal" } do
+  local what = place == "network" and "" or ", for this row beside the whole network's"
+  key(place, "requests", "rate",
+    "How many connections may be opened in a time, such as 100 / minute" .. what .. ".", { min = 1, max = 1e6 })
+  key(place, "bandwidth", "bandwidth", "How many bits per second may flow in each direction" .. what .. ".",
+    { min = 1e3, max = 1e12 })
+end
+for _, place in ipairs { "allow", "allow_internal" } do
+  key(place, "bytes", "size",
+    "How much one sandbox may move by this row, both ways together; then its connections are cut.",
+    { min = 1024, max = 2 ^ 50 })
+  key(place, "watch", "flag",
+    "Also writes an event when a connection of the row opens; every one is written when it ends.")
+end
+key("allow", "methods", "later", "The HTTP methods that are allowed, which `inspect` can tell apart.",
+  { later = true })
+key("publish", "on", "address", "The loopback address and port of the host; port 0 is any free one.",
+  { port = 0, default = "127.0.0.1:0" })
 
 -- Limits
 key("limits", "cpus", "number", "How many processors' worth of time the sandbox gets, such as 4 or 0.5.",

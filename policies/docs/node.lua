@@ -1,6 +1,7 @@
 -- An agent that can read the manual guesses less.
 return group "docs.node" {
   about = "Documentation of Node.js and TypeScript.",
-  "nodejs.org",
+  bare = true,
+  "*.nodejs.org",
   "*.typescriptlang.org",
 }

@@ -1,6 +1,7 @@
--- JavaScript projects install from here; tools that ask a bare domain are given it by a policy's own row.
+-- JavaScript projects install from here. Headers and programs of Node come from its own site.
 return group "ecosystem.npm" {
   about = "Packages of npm, yarn and pnpm.",
+  bare = true,
   "*.npmjs.org",
   "*.npmjs.com",
   "*.yarnpkg.com",

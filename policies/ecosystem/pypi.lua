@@ -1,6 +1,7 @@
--- Python projects install from here; tools that ask a bare domain are given it by a policy's own row.
+-- Python projects install from here. The index is asked by the bare domain, archives by a subdomain of another.
 return group "ecosystem.pypi" {
   about = "Packages of pip, uv and poetry.",
+  bare = true,
   "*.pypi.org",
   "*.pythonhosted.org",
 }

@@ -1,5 +1,6 @@
--- Ruby projects install from here; tools that ask a bare domain are given it by a policy's own row.
+-- Ruby projects install from here: gem asks the bare domain, bundler a subdomain too.
 return group "ecosystem.rubygems" {
   about = "Packages of gem and bundler.",
+  bare = true,
   "*.rubygems.org",
 }

@@ -120,7 +120,10 @@ return pipeline "x" {
     ['step "a" { run = { "x" }, network = "open" }'] = 'is "none" or { only',
     ['step "a" { run = { "x" }, network = { otherwise = "allow" } }'] = "a step only narrows",
     ['step "a" { run = { "x" }, network = { "github.com" } }'] = "a step only narrows",
-    ['step "a" { run = { "x" }, network = { only { "10.0.0.1" } } }'] = "is internal",
+    ['step "a" { run = { "x" }, network = { only { "internal" } } }'] = "is internal",
+    ['policy = "codex", step "a" { run = { "x" }, network = { only { "10.0.0.1" } } }'] = "does not allow it",
+    ['policy = "codex", step "a" { run = { "x" }, network = { only { "github.com", ports = { 443, 8080 } } } }'] =
+      "on other ports only",
     ['step "a" { run = { "x" }, limits = { hold = "any" } }'] = "`hold` is the policy's",
     ['step "a" { run = { "x" }, limits = { memory = 1 * TB } }'] =
       "asks for memory = 1 TB, more than the 512 MB of policies/base",

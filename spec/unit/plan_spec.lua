@@ -175,7 +175,7 @@ describe("what is not built yet", function()
 }]])
     local list = unbuilt.list(p)
     assert.equal(2, #list)
-    assert.truthy(list[1].from:match(":4$"))
+    assert.truthy(list[1].from:match(":2$"))
     assert.truthy(list[2].from:match(":5$"))
     assert.truthy(unbuilt.sentence(p):find("not built yet", 1, true))
   end)
@@ -219,24 +219,71 @@ describe("narrowing a plan", function()
     end
   end)
 
-  it("keeps the policy's denials, ports, methods and watching", function()
-    local names = require "moonbox.names"
-    local data = assert(language.policy([[return policy "x" { network = { inspect = true, otherwise = "allow",
-      deny { "bad.org" },
-      allow { "*.x.org", ports = { 443 }, methods = { "GET" }, watch = true },
-    } }]]))
-    local p = plan.compile(data, language.host)
-    local function only(name, ports)
-      return plan.narrow(p, { network = { { names = { assert(names.parse(name)) }, ports = ports, file = "p",
-        line = 1 } } })
+  local names = require "moonbox.names"
+
+  -- The rules of a step that narrows the network of policy text to `only` rows, { names…, ports = }, each.
+  local function narrowed(text, ...)
+    local p = plan.compile(assert(language.policy('return policy "x" { network = { ' .. text .. ' } }')), language.host)
+    local rows = {}
+    for i, only in ipairs { ... } do
+      rows[i] = { names = {}, ports = only.ports, file = "p", line = i }
+      for j, name in ipairs(only) do rows[i].names[j] = assert(names.parse(name)) end
     end
-    local rules = only("a.x.org").network.rules
-    assert.equal("deny", rules[1].word)
-    assert.same({ 443 }, rules[2].ports)
-    assert.same({ "GET" }, rules[2].methods)
-    assert.is_true(rules[2].watch)
-    assert.equal("deny", only("a.x.org").network.otherwise)
-    assert.equal(1, #only("bad.org").network.rules)
-    assert.equal(2, #only("other.org").network.rules)
+    return plan.narrow(p, { network = rows }).network
+  end
+
+  local function shown(network)
+    local out = {}
+    for i, rule in ipairs(network.rules) do
+      local parts = {}
+      for j, name in ipairs(rule.names) do parts[j] = name.name .. (name.port and ":" .. name.port or "") end
+      out[i] = rule.word .. " " .. table.concat(parts, " ")
+    end
+    return table.concat(out, "; ")
+  end
+
+  it("keeps the policy's denials, ports and watching", function()
+    local text = 'otherwise = "allow", deny { "bad.org" }, allow { "*.x.org", ports = { 443 }, watch = true }'
+    local network = narrowed(text, { "a.x.org" })
+    assert.equal("deny bad.org; allow a.x.org:443; allow a.x.org", shown(network))
+    assert.is_true(network.rules[2].watch)
+    assert.equal("deny", network.otherwise)
+    assert.equal("list", network.mode)
+    assert.equal("deny bad.org; allow other.org", shown(narrowed(text, { "other.org" })))
+  end)
+
+  it("keeps the policy's order", function()
+    local text = 'allow { "a.x.org" }, deny { "*.x.org" }, allow { "b.x.org" }'
+    assert.equal("allow a.x.org; deny *.x.org", shown(narrowed(text, { "a.x.org" })))
+  end)
+
+  it("keeps names of one row in one row, so that they share its budget", function()
+    local text = 'allow { "api.x.org", bytes = 1 * MB }, allow { "*.x.org", "y.org", requests = 5 / second }'
+    local network = narrowed(text, { "*.x.org", ports = { 80, 443 } }, { "y.org" })
+    assert.equal("allow api.x.org:80 api.x.org:443; allow *.x.org:80 *.x.org:443 y.org", shown(network))
+    assert.equal(2 ^ 20, network.rules[1].bytes)
+    assert.same({ count = 5, seconds = 1 }, network.rules[2].requests)
+  end)
+
+  it("takes ports that both sides give", function()
+    local text = 'allow { "x.org", ports = { 22, 443 } }'
+    assert.equal("allow x.org:443", shown(narrowed(text, { "x.org", ports = { 443, 8080 } })))
+    assert.equal("allow x.org:22", shown(narrowed(text, { "x.org:22" })))
+    assert.equal("none", narrowed(text, { "x.org:80" }).mode)
+  end)
+
+  it("opens internal addresses where allow_internal does, by address or by a fixed name", function()
+    local text = 'allow_internal { "10.1.2.3:5432", why = "db" }, hosts = { db = "10.1.2.3" }, publish { 80 }'
+    assert.equal("allow_internal 10.1.2.3:5432", shown(narrowed(text, { "10.1.2.3" })))
+    assert.equal("allow_internal 10.1.2.3:5432", shown(narrowed(text, { "db" })))
+    assert.equal("none", narrowed(text, { "10.1.2.4" }).mode)
+    assert.equal("none", narrowed(text, { "db:22" }).mode)
+    assert.equal("none", narrowed('otherwise = "allow"', { "10.1.2.3" }).mode)
+  end)
+
+  it("has no network where nothing is named", function()
+    local network = narrowed('allow { "x.org" }')
+    assert.equal("none", network.mode)
+    assert.same({}, network.rules)
   end)
 end)

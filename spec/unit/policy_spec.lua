@@ -81,8 +81,8 @@ return policy "x" {
     allow { "x.org:8443", "2001:DB8::1" },
     allow_internal { "10.1.2.3:5432", why = "the test database" },
     publish { 8080, why = "preview" },
-    allow { "docs.python.org", methods = { "GET", "HEAD" } },
-    inspect = true, requests = 100 / minute, bandwidth = 50 * Mbit, resolver = "192.0.2.53", dns = "verify",
+    allow { "docs.python.org", requests = 10 / second, bandwidth = 1 * Mbit, bytes = 1 * GB },
+    requests = 100 / minute, bandwidth = 50 * Mbit, resolver = "192.0.2.53", dns = "verify",
     hosts = { ["One.example"] = "192.0.2.1" },
   },
 }]]))
@@ -98,10 +98,53 @@ return policy "x" {
     assert.same({ "x.org:8443", "2001:db8::1" }, names_of(network.rows[3]))
     assert.is_true(network.rows[4].names[1].internal)
     assert.same({ 8080 }, network.rows[5].ports)
-    assert.same({ "GET", "HEAD" }, network.rows[6].methods)
+    assert.equal("127.0.0.1:0", network.rows[5].on)
+    assert.same({ count = 10, seconds = 1 }, network.rows[6].requests)
+    assert.equal(1e6, network.rows[6].bandwidth)
+    assert.equal(2 ^ 30, network.rows[6].bytes)
+    assert.equal("192.0.2.53:53", network.resolver)
     assert.same({ count = 100, seconds = 60 }, network.requests)
     assert.equal(50e6, network.bandwidth)
     assert.same({ ["one.example"] = "192.0.2.1" }, network.hosts)
+  end)
+
+  it("knows the line of what holds otherwise", function()
+    local function line(text)
+      return assert(language.policy('return policy "x" { extends = "base",\n' .. text .. "\n}")).network.from:match("[^/]+$")
+    end
+    assert.truthy(line('network = {\n allow { "x.org" },\n otherwise = "deny" }'):match("%.lua:4$"))
+    assert.truthy(line('network = {\n allow { "x.org" } }'):match("%.lua:2$"))
+    assert.truthy(line('network = "open"'):match("%.lua:2$"))
+    assert.truthy(line(""):match("^base%.lua:%d+$"))
+  end)
+
+  it("has addresses with ports in one form", function()
+    local function of(text)
+      local data = assert(language.policy('return policy "x" { network = { ' .. text .. ' } }'))
+      return data.network.resolver or data.network.rows[1].on
+    end
+    assert.equal("192.0.2.53:5353", of 'resolver = "192.0.2.53:5353"')
+    assert.equal("[2001:db8::53]:53", of 'resolver = "2001:DB8:0::53"')
+    assert.equal("[2001:db8::53]:54", of 'resolver = "[2001:db8::53]:54"')
+    assert.equal("[::1]:0", of 'publish { 80, on = "[::1]:0" }')
+    assert.equal("[::1]:0", of 'publish { 80, on = "::1" }')
+    assert.equal("127.0.0.2:8080", of 'publish { 80, on = "127.0.0.2:8080" }')
+    assert.equal("127.0.0.1:0", of 'publish { 80, 443, on = "127.0.0.1:0" }')
+    for _, text in ipairs { 'resolver = "192.0.2.53:0"', 'resolver = "192.0.2.53:65536"', 'resolver = "dns.example"',
+      'resolver = "192.0.2.0/24"', 'publish { 80, on = "0.0.0.0:0" }', 'publish { 80, on = "192.0.2.1:80" }',
+      'publish { 80, 81, on = "127.0.0.1:9" }', 'publish { 80, on = "localhost:0" }', "publish { 0 }" } do
+      assert.is_nil(language.policy('return policy "x" { network = { ' .. text .. ' } }'), text)
+    end
+  end)
+
+  it("gives a group's bare names beside its wildcards where the group says so", function()
+    local data = assert(language.policy('return policy "x" { network = { allow { ecosystem.pypi, docs.python } } }'))
+    local found = {}
+    for _, name in ipairs(data.network.rows[1].names) do found[name.name] = name.group end
+    assert.equal("ecosystem.pypi", found["*.pypi.org"])
+    assert.equal("ecosystem.pypi", found["pypi" .. ".org"])
+    assert.equal("docs.python", found["*.readthedocs.io"])
+    assert.is_nil(found["readthedocs.io"])
   end)
 
   it("reads limits, process and env in their units", function()
