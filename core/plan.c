@@ -20,6 +20,7 @@ void plan_free(struct plan *plan)
     }
     free(plan->mounts);
     free(plan->rlimits);
+    free(plan->rules);
     free_list(plan->env);
     free(plan->policy);
     free(plan->hostname);

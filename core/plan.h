@@ -67,6 +67,9 @@ struct plan {
     uint64_t memory; /* bytes, 0 = no limit */
     uint64_t processes;
 
+    void *rules;         /* the network's, as rules_decode of gateway/rules.h reads them; NULL: no network */
+    size_t rules_length; /* bytes */
+
     char **env; /* "NAME=value", NULL-terminated */
     char *cwd;  /* absolute, inside */
 };

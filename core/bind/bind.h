@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define BIND_PLAN "moonbox.plan"
@@ -17,6 +18,7 @@
 #define BIND_LOCK "moonbox.lock"
 #define BIND_FILE "moonbox.file"
 #define BIND_WORKER "moonbox.worker"
+#define BIND_RULES "moonbox.rules"
 #define BIND_SERVANT "moonbox.servant"
 
 /* Pushes nil, the message and the code's name. Returns 3. */
@@ -43,6 +45,13 @@ int bind_servant(lua_State *L);
 int bind_seccomp(lua_State *L);
 int bind_probe(lua_State *L);
 int bind_yaml(lua_State *L);
+int bind_rules(lua_State *L);
+int bind_name(lua_State *L);
+int bind_address(lua_State *L);
+
+/* The bytes that rules_decode reads, of the network table of a plan at `index`; mode "none" gives rules which refuse all.
+ * The caller frees them. NULL with err set when a value is wrong; a field of a wrong type raises. */
+void *bind_rules_encode(lua_State *L, int index, size_t *length, struct err *err);
 
 /* The groups this host offers, found once a process. */
 struct cgroup_support;

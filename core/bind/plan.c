@@ -178,6 +178,19 @@ static void decode_user(lua_State *L, struct plan *plan, int at)
     lua_pop(L, 1);
 }
 
+static void decode_network(lua_State *L, struct plan *plan, int at)
+{
+    struct err err;
+    push_table(L, at, "network");
+    int network = lua_gettop(L);
+    if (strcmp(bind_string_field(L, network, "mode", "none"), "none") != 0) {
+        plan->rules = bind_rules_encode(L, network, &plan->rules_length, &err);
+        if (!plan->rules)
+            luaL_error(L, "plan: %s", err.text);
+    }
+    lua_pop(L, 1);
+}
+
 /* core.plan(table) -> plan handle */
 static int new_plan(lua_State *L)
 {
@@ -202,6 +215,7 @@ static int new_plan(lua_State *L)
     decode_process(L, plan, 1);
     decode_rlimits(L, plan, 1);
     decode_limits(L, plan, 1);
+    decode_network(L, plan, 1);
     decode_env(L, plan, 1);
     return 1;
 }

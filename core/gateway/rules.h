@@ -27,7 +27,7 @@ struct target {
     const char *name;     /* TARGET_NAME, TARGET_BELOW */
     struct address block; /* TARGET_BLOCK: its first `bits` bits */
     unsigned bits;
-    uint16_t port; /* the target's own; 0: the row's */
+    uint16_t port; /* the target's own; 0: the row's ports */
 };
 
 struct row {
@@ -62,6 +62,7 @@ struct rules {
     size_t n_hosts;
     struct address resolver; /* length 0: the host's own (resolv.conf) */
     uint16_t resolver_port;
+    struct rules_index *index; /* of rules_index.h */
 };
 
 /* Row numbers of a decision that no row made. */
@@ -74,24 +75,29 @@ struct decision {
     const char *from;   /* "FILE:LINE", or "built in" */
 };
 
-/* Decodes; the bytes may go afterwards. NULL with err set when they are no rules: every offset, count and enum is checked. */
+/* Decodes; the bytes may go afterwards. NULL with err set when they are no rules: every offset, count and enum is checked.
+ * What comes back is one owner of all that it points to. */
 struct rules *rules_decode(const void *bytes, size_t length, struct err *err);
 void rules_free(struct rules *rules);
 
 /* Decides about a connection. `name` is canonical, or NULL for a connection to a literal address. `address` is NULL
  * while the name has not been looked up yet: rows about addresses are then left out, and an "allow" has to be asked again
- * with the address that will be dialled.
+ * with the address that will be dialled. A name with a static host is judged by its address without that.
  *
- * Internal addresses (address_internal) are refused unless an allow_internal row names address and port, whatever other
- * rows say. Otherwise rows are read top to bottom and the first whose target and port match decides; deny rows about blocks
- * match a name by its address too, allow rows about blocks match literal addresses only. A name with a static host
- * whose address and port an allow_internal row gives is allowed. */
+ * Rows are read top to bottom and the first whose target and port match decides. Rows about blocks: deny matches a
+ * literal address and what a name leads to, also inside of NAT64 and the like; allow matches literal addresses only.
+ * Without a row it is `otherwise`, or yes in open mode, but never for names that no DNS is asked for (a single label,
+ * localhost, RFC 6761, 6762, 7686, 8375).
+ *
+ * Internal addresses (address_internal) are refused unless an allow_internal row has the address and port, and no deny
+ * row about the name or a block comes first; `deny "internal"` only lends its reason. A name has to be allowed besides,
+ * or to have that address as its static host. */
 struct decision rules_decide(const struct rules *rules, const char *name, const struct address *address, uint16_t port);
 
-/* Whether DNS answers the name: on some port, some connection to it might be allowed. */
+/* Whether DNS answers the name: on some port, rules_decide allows it without an address. */
 bool rules_answers(const struct rules *rules, const char *name);
 
-/* The static address of a name, or NULL. */
+/* The static address of a canonical name, or NULL. */
 const struct address *rules_host(const struct rules *rules, const char *name);
 
 #endif

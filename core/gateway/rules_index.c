@@ -1,0 +1,97 @@
+#include "rules_index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t hash_of(const char *name)
+{
+    uint32_t hash = RULES_HASH;
+    for (size_t i = strlen(name); i-- > 0;)
+        hash = rules_hash(hash, name[i]);
+    return hash;
+}
+
+static size_t count_targets(const struct rules *rules, bool blocks)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < rules->n_rows; i++)
+        for (size_t t = 0; t < rules->rows[i].n_targets; t++) {
+            enum target_kind kind = rules->rows[i].targets[t].kind;
+            n += blocks ? kind == TARGET_BLOCK : kind == TARGET_NAME || kind == TARGET_BELOW;
+        }
+    return n;
+}
+
+static void add_target(struct rules_index *index, const struct target *target, uint32_t row, uint32_t t, uint32_t *used)
+{
+    if (target->kind == TARGET_BLOCK) {
+        index->blocks[index->n_blocks++] = (struct block_entry){row, t};
+    } else if (target->kind == TARGET_INTERNAL) {
+        index->internal = row < index->internal ? row : index->internal;
+    } else {
+        uint32_t *bucket = &index->buckets[hash_of(target->name) & index->mask];
+        bool is_below = target->kind == TARGET_BELOW;
+        index->names[*used] = (struct name_entry){target->name, row, t, *bucket, is_below};
+        *bucket = (*used)++;
+    }
+}
+
+/* Chains are grown at their head, so names are added from the last to the first; blocks are turned round after. */
+static void add_targets(struct rules *rules)
+{
+    struct rules_index *index = rules->index;
+    uint32_t used = 0;
+    for (size_t row = rules->n_rows; row-- > 0;)
+        for (size_t t = rules->rows[row].n_targets; t-- > 0;)
+            add_target(index, &rules->rows[row].targets[t], (uint32_t)row, (uint32_t)t, &used);
+    for (size_t i = 0; i < index->n_blocks / 2; i++) {
+        struct block_entry swapped = index->blocks[i];
+        index->blocks[i] = index->blocks[index->n_blocks - 1 - i];
+        index->blocks[index->n_blocks - 1 - i] = swapped;
+    }
+}
+
+/* One bit a port, so that any number of rows costs the same memory. */
+static int gather_ports(struct rules *rules)
+{
+    uint8_t seen[UINT16_MAX / 8 + 1] = {0};
+    for (size_t i = 0; i < rules->n_rows; i++) {
+        const struct row *row = &rules->rows[i];
+        for (size_t p = 0; p < row->n_ports; p++)
+            seen[row->ports[p] / 8] |= (uint8_t)(1U << row->ports[p] % 8);
+        for (size_t t = 0; t < row->n_targets; t++)
+            seen[row->targets[t].port / 8] |= (uint8_t)(1U << row->targets[t].port % 8);
+    }
+    seen[0] |= 1; /* port 0 stands for a target without a port of its own */
+    uint32_t unnamed = 0, n = 0;
+    while (unnamed <= UINT16_MAX && seen[unnamed / 8] & 1U << unnamed % 8)
+        unnamed++;
+    if (unnamed <= UINT16_MAX)
+        seen[unnamed / 8] |= (uint8_t)(1U << unnamed % 8);
+    for (uint32_t port = 1; port <= UINT16_MAX; port++)
+        n += seen[port / 8] >> port % 8 & 1U;
+    rules->index->ports = calloc(n, sizeof *rules->index->ports);
+    for (uint32_t port = 1; rules->index->ports && port <= UINT16_MAX; port++)
+        if (seen[port / 8] & 1U << port % 8)
+            rules->index->ports[rules->index->n_ports++] = (uint16_t)port;
+    return rules->index->ports ? 0 : -1;
+}
+
+int rules_index(struct rules *rules, struct err *err)
+{
+    struct rules_index *index = rules->index;
+    size_t n_names = count_targets(rules, false), n_blocks = count_targets(rules, true), n_buckets = 16;
+    while (n_buckets < 2 * n_names)
+        n_buckets *= 2;
+    index->mask = (uint32_t)n_buckets - 1;
+    index->internal = RULES_NONE;
+    index->names = calloc(n_names + 1, sizeof *index->names);
+    index->blocks = calloc(n_blocks + 1, sizeof *index->blocks);
+    index->buckets = malloc(n_buckets * sizeof *index->buckets);
+    if (!index->names || !index->blocks || !index->buckets || gather_ports(rules) < 0)
+        return err_set(err, ENOMEM, "network rules: there is no memory for %zu names", n_names);
+    memset(index->buckets, 0xff, n_buckets * sizeof *index->buckets);
+    add_targets(rules);
+    return 0;
+}
