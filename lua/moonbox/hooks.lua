@@ -24,7 +24,7 @@ local reactions = { log = true, warn = true, notify = true, throttle = true, fre
 
 --- hook -> the words that it may return.
 M.answers = { usage = reactions, violation = reactions,
-  connect = { deny = true, log = true, warn = true, notify = true, kill = true } }
+  connect = { deny = true, warn = true } }
 
 --- A size in bytes, or a time in seconds, that a hook sees as a unit value, so that it compares with `2 * GB`.
 function M.size(bytes) return { unit = "size", amount = bytes } end
@@ -160,6 +160,44 @@ function M.call(hook, arg, budget)
     if not called then return nil, why end
   end
   return out
+end
+
+-- A flow in the form that a hook sees. A connection to a literal address has that as its name, so that a hook which
+-- only looks at names says something about it too.
+local function canonical(flow)
+  local counters = { connections = flow.connections, denied = flow.denied, up = M.size(flow.up),
+    down = M.size(flow.down) }
+  return { name = flow.name or flow.address, address = flow.address, port = flow.port, sni = flow.sni,
+    rule = flow.rule, counters = counters }
+end
+
+--- The decision of `on.connect` of a plan's hooks (or a policy argument) about what the rules allow, to be called in
+-- the gateway. Load it before the gateway gives up its rights: it reads the policy's file. Returns a function and the
+-- hook's "FILE:LINE"; nothing where there is no such hook; or nil, nil and a sentence.
+-- The function takes { name, address, port, sni, rule, connections, denied, up, down } (name and sni may be nil; the
+-- counters are the sandbox's so far, up and down in bytes) and returns nothing, "warn" and a text, or "deny" and a
+-- reason. It never raises: a hook that fails, overruns or talks nonsense denies. It does not guard against C string
+-- functions that take long: a watchdog around the process does.
+function M.connect(what)
+  local loaded, why = M.load(what)
+  if not loaded then return nil, nil, why end
+  local hook = loaded.connect
+  if not hook then return nil end
+  local last = hook.parts[#hook.parts]
+  local function decide(flow)
+    -- moonbox starts with the collector stopped, and a gateway is forked from it.
+    collectgarbage("restart")
+    local answers, sentence = M.call(hook, canonical(flow))
+    if not answers then return "deny", sentence end
+    local warning
+    for _, answer in ipairs(answers) do
+      local text = answer.text or "the hook `connect` gave no reason"
+      if answer.word == "deny" then return "deny", text end
+      warning = warning or text
+    end
+    if warning then return "warn", warning end
+  end
+  return decide, last.file.label .. ":" .. last.line
 end
 
 local Servant = {}

@@ -154,7 +154,8 @@ key("process", "ids", "choice",
   { choices = { "own", "subordinate" }, default = "own" })
 
 -- Reactions and the events they answer
-key("on", "connect", "function", "Called before a connection is opened; may return deny with a reason.")
+key("on", "connect", "function",
+  "Called with each connection that the rows allow, before it is opened; may return deny or warn with a text.")
 key("on", "usage", "function", "Called when usage is measured; may return any of the reactions.")
 key("on", "violation", "function", "Called when a limit or rule was broken; may return any of the reactions.")
 word("reaction", policy, "on", "log", "A hook's answer: writes an event with this text.")

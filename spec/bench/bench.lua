@@ -2,7 +2,7 @@
 local core = require "moonbox.core"
 local sandbox = require "moonbox.sandbox"
 
-local ROUNDS, BATCHES, BATCH = 60, 12, 10
+local ROUNDS, BATCHES, BATCH, DECISIONS = 60, 12, 10, 20000
 
 local function lines(command)
   local pipe = assert(io.popen(command))
@@ -77,5 +77,27 @@ local function through_lua()
   assert(live:close())
 end
 
+-- What a policy's on.connect costs each connection, the worst of a hundred of them.
+local function decisions()
+  local path = os.tmpname()
+  local file = assert(io.open(path .. ".lua", "w"))
+  file:write [[return policy "bench" { on = { connect = function (flow)
+    if flow.name:match("paste") then return deny "no paste sites" end
+    if flow.counters.up > 1 * GB then return warn "much is going out" end
+  end } }]]
+  file:close()
+  local decide = assert(require("moonbox.hooks").connect(path .. ".lua"))
+  os.remove(path)
+  os.remove(path .. ".lua")
+  local flow = { name = "a.example.org", address = "192.0.2.7", port = 443, rule = "policies/codex.lua:18",
+    connections = 1, denied = 0, up = 0, down = 0 }
+  local times = {}
+  for i = 1, DECISIONS do times[i] = timed(function() decide(flow) end) end
+  local middle = median(times)
+  print(("  %-44s %9.1f us   %-30s %9.1f us            (aim: at most 100 us)"):format(
+    "on.connect, one decision (median)", middle, "99 of 100 within", times[math.floor(DECISIONS * 0.99)]))
+end
+
 whole_programs()
 through_lua()
+decisions()

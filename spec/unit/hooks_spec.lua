@@ -147,4 +147,63 @@ describe("hooks", function()
       servant:close()
     end)
   end)
+
+  describe("about connections", function()
+    local flow = { name = "a.example.org", address = "192.0.2.7", port = 443, sni = "a.example.org", rule = "x.lua:3",
+      connections = 5, denied = 1, up = 10, down = 2 ^ 31 }
+
+    local function decide(body, with)
+      local given = {}
+      for key, value in pairs(flow) do given[key] = value end
+      for key, value in pairs(with or {}) do given[key] = value or nil end
+      local path = language.file('return policy "x" { on = {\nconnect = function(flow)\n' .. body .. "\nend } }\n")
+      local decision, from, why = hooks.connect(path)
+      assert.is_nil(why)
+      assert.equal(path .. ":2", from)
+      return decision(given)
+    end
+
+    it("refuse with a reason, warn, or say nothing", function()
+      local verdict, reason = decide 'if flow.name:match("^a%.") then return deny "no a" end'
+      assert.equal("deny", verdict)
+      assert.equal("no a", reason)
+      verdict, reason = decide 'return warn("port " .. flow.port)'
+      assert.equal("warn", verdict)
+      assert.equal("port 443", reason)
+      assert.is_nil(decide "return nil")
+      assert.is_nil(decide "")
+      verdict, reason = decide 'return warn "first", deny "no"'
+      assert.equal("deny", verdict)
+      assert.equal("no", reason)
+    end)
+
+    it("see the flow in one form", function()
+      assert.equal("deny", (decide [[
+        if flow.address == "192.0.2.7" and flow.sni == "a.example.org" and flow.rule == "x.lua:3"
+          and flow.counters.connections == 5 and flow.counters.denied == 1 and flow.counters.down > 1 * GB
+          and flow.counters.up < 1 * KB then return deny "all as it is" end]]))
+      assert.is_nil(decide('if flow.name ~= "192.0.2.7" or flow.sni then return deny "?" end', { name = false, sni = false }))
+    end)
+
+    it("deny when they fail, overrun or talk nonsense", function()
+      for body, expected in pairs { ["error 'no'"] = "failed: .*no", ["while true do end"] = "budget of instructions",
+        ["return false"] = "returned false", ["return true"] = "returned true", ["return 'deny'"] = 'returned the text "deny"',
+        ["return kill"] = "no answer here", ["return allow { flow.name }"] = "no answer here",
+        ["return flow.nmae:match('x')"] = "failed", ["return dney 'x'"] = "unknown word `dney`", ["last = flow"] = "global",
+        ["return deny { why = 'x' }"] = "knows no why", ["return warn(5)"] = "`warn` is given" } do
+        local verdict, reason = decide(body)
+        assert.equal("deny", verdict, body)
+        assert.truthy(reason:match(expected), body .. ": " .. reason)
+      end
+      assert.same({ "deny", "the hook `connect` gave no reason" }, { decide "return deny {}" })
+    end)
+
+    it("are nothing where a policy has none, and a sentence where it can't be read", function()
+      assert.same({}, { hooks.connect(language.file 'return policy "x" { on = { usage = function() end } }\n') })
+      local decision, from, why = hooks.connect(language.file "return 4\n")
+      assert.is_nil(decision)
+      assert.is_nil(from)
+      assert.truthy(why:match("returns the number 4"))
+    end)
+  end)
 end)
