@@ -148,7 +148,7 @@ static int network(struct child *c, struct err *err)
 
 static int root_directory(struct child *c, struct err *err)
 {
-    const struct root_request root = {c->request->plan, c->request->grants, c->storage};
+    const struct root_request root = {c->request->plan, c->request->grants, c->storage, c->request->disk};
     umask(0);
     return root_enter(&root, &c->proc, err);
 }

@@ -17,6 +17,7 @@ struct child_request {
     int *grants;
     const char *storage_path; /* NULL none; must be the directory that `storage` refers to */
     int storage;
+    int disk; /* a detached mount that is the writable filesystem instead; -1 none */
     pid_t supervisor;
     const cpu_set_t *processors; /* where it may run in the end */
     int pin;                     /* processors to stay on; 0 any */

@@ -188,20 +188,27 @@ static int open_folder(struct keeper *keeper, int parent, const char *name, stru
     return keeper->folder >= 0 ? 0 : err_sys(err, "open it");
 }
 
-int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path, double period,
-                 struct err *err)
+/* There is no process to start yet: keeper_watch_group does. */
+static int keep_image(struct keeper *keeper, const char *template, struct err *err)
 {
-    *keeper =
-        (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .lock = -1, .map = {.lock = -1}};
-    const char *name = NULL;
+    if (!template || image_open(&keeper->image, template, &keeper->map, err) == 0)
+        return 0;
+    idmap_release(&keeper->map);
+    return err_wrap(err, "make the sandbox's disk");
+}
+
+int keeper_start(struct keeper *keeper, const struct plan *plan, const struct keeper_request *request, struct err *err)
+{
+    const char *path = request->path, *name = NULL;
+    *keeper = KEEPER_NONE;
     cleanup_fd int parent = path ? open_parent(path, &name, err) : -1;
-    if ((path && parent < 0) || idmap_choose(&keeper->map, plan, lock_dir, err) < 0)
+    if ((path && parent < 0) || idmap_choose(&keeper->map, plan, request->lock_dir, err) < 0)
         return -1;
     if (!path)
-        return 0; /* there is nothing to keep yet: keeper_watch_group starts it */
+        return keep_image(keeper, request->template, err);
     if (!(keeper->path = strdup(path)))
         return err_sys(err, "start the keeper");
-    struct job job = {.parent = parent, .name = name, .period = period};
+    struct job job = {.parent = parent, .name = name, .period = request->period};
     /* The keeper first: from here on nothing can be left behind. */
     if (spawn(keeper, &job, err) == 0 && open_folder(keeper, parent, name, err) == 0)
         return 0;
@@ -267,6 +274,7 @@ int keeper_stop(struct keeper *keeper, struct err *err)
         result = wait_for(keeper, err);
     util_close(&keeper->pidfd);
     util_free(&keeper->path);
+    image_close(&keeper->image);
     idmap_release(&keeper->map);
     return result;
 }

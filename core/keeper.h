@@ -1,4 +1,5 @@
-/* keeper.h - the process that owns what a sandbox has on the host: its storage folder and its control groups.
+/* keeper.h - the process that owns what a sandbox has on the host: its storage folder and its control groups.  A disk
+ * image (core/image) needs no process to go: it is only held here, by descriptors.
  *
  * It exists so that nothing outlives a supervisor: the keeper waits on a pipe whose other end only the supervisor
  * holds; when that closes, for whatever reason, kill -9 included, it removes the groups and the folder and ends.  In
@@ -10,6 +11,7 @@
 
 #include "err.h"
 #include "idmap.h"
+#include "image.h"
 #include "plan.h"
 #include "tree.h"
 
@@ -22,13 +24,29 @@ struct keeper {
     int reports;  /* read end: struct tree_usage records */
     char *path;   /* of the storage folder, owned; NULL none */
     int folder;   /* O_PATH of the storage folder; -1 none */
+    struct image image;
 };
 
-/* Takes the ids, and starts the process: at once for a folder, else when the first control group is given to it.
- * `path`: a folder to make (its parent exists, it does not) with upper/ and work/ for an overlay,
- * or NULL; `period`: seconds between measurements of it, 0 = none. */
-int keeper_start(struct keeper *keeper, const struct plan *plan, const char *lock_dir, const char *path, double period,
-                 struct err *err);
+/* One that keeps nothing yet. */
+#define KEEPER_NONE                                                                                                    \
+    ((struct keeper){.pidfd = -1,                                                                                      \
+                     .lifeline = -1,                                                                                   \
+                     .reports = -1,                                                                                    \
+                     .folder = -1,                                                                                     \
+                     .lock = -1,                                                                                       \
+                     .map = {.lock = -1},                                                                              \
+                     .image = {.device = -1, .mounted = -1}})
+
+/* What a keeper is to keep, beside the control groups that it is told of. */
+struct keeper_request {
+    const char *lock_dir; /* where root's id ranges are locked */
+    const char *path;     /* a folder to make (its parent exists, it does not) with upper/ and work/; NULL none */
+    const char *template; /* of a disk image instead; NULL none */
+    double period;        /* seconds between measurements of the folder, 0 = none */
+};
+
+/* Takes the ids, and starts the process: at once for a folder, else when the first control group is given to it. */
+int keeper_start(struct keeper *keeper, const struct plan *plan, const struct keeper_request *request, struct err *err);
 
 /* Gives a control group, which is about to be made, into its care. */
 int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err);

@@ -45,6 +45,7 @@ struct launch {
     struct sandbox *sandbox;
     const struct idmap *map;
     int *grants; /* one for each mount row */
+    int disk;    /* a mount of the keeper's image for this sandbox; -1 none */
     int child_socket;
 };
 
@@ -86,6 +87,15 @@ static int open_grants(struct launch *l, struct err *err)
         if (l->plan->mounts[i].as_agent && grant(l, &l->plan->mounts[i], &l->grants[i], err) < 0)
             return err_wrap(err, "%s", l->plan->mounts[i].source);
     return 0;
+}
+
+static int mount_disk(struct launch *l, struct err *err)
+{
+    const struct keeper *keeper = l->options->keeper;
+    if (!keeper || keeper->image.device < 0)
+        return 0;
+    l->disk = image_mount(&keeper->image, err);
+    return l->disk < 0 ? -1 : 0;
 }
 
 static int tell_keeper(void *keeper, const char *path)
@@ -167,6 +177,7 @@ static int clone_child(struct launch *l, struct err *err)
                                               l->grants,
                                               keeper ? keeper->path : NULL,
                                               keeper ? keeper->folder : -1,
+                                              l->disk,
                                               supervisor,
                                               &l->sandbox->processors,
                                               l->options->pin};
@@ -191,15 +202,11 @@ static const struct {
     const char *name;
     int (*run)(struct launch *, struct err *);
 } steps[] = {
-    {"choose the ids", choose_ids},
-    {"open what the host grants", open_grants},
-    {"make the control groups", make_groups_first},
-    {"watch signals", catch_signals},
-    {"stay on one processor", gather},
-    {"clone", clone_child},
-    {"write the id maps", write_maps},
-    {"let the child go", let_go},
-    {"hand the control groups over", send_groups},
+    {"choose the ids", choose_ids},   {"open what the host grants", open_grants},
+    {"mount the disk", mount_disk},   {"make the control groups", make_groups_first},
+    {"watch signals", catch_signals}, {"stay on one processor", gather},
+    {"clone", clone_child},           {"write the id maps", write_maps},
+    {"let the child go", let_go},     {"hand the control groups over", send_groups},
 };
 
 static void close_grants(struct launch *l)
@@ -216,12 +223,13 @@ int launch(const struct plan *plan, const struct launch_options *options, struct
     sandbox->keeper = options->keeper;
     sandbox->pidfd = sandbox->socket = sandbox->signals = sandbox->own_map.lock = -1;
     wire_reader_init(&sandbox->reader);
-    struct launch l = {.plan = plan, .options = options, .sandbox = sandbox, .child_socket = -1};
+    struct launch l = {.plan = plan, .options = options, .sandbox = sandbox, .disk = -1, .child_socket = -1};
     int result = 0;
     for (size_t i = 0; i < ARRAY_LEN(steps) && result == 0; i++)
         if (steps[i].run(&l, err) < 0)
             result = err_wrap(err, "%s", steps[i].name);
     close_grants(&l);
+    util_close(&l.disk);
     util_close(&l.child_socket);
     if (result < 0) {
         struct err ignored;

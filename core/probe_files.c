@@ -1,3 +1,4 @@
+#include "image.h"
 #include "probe_parts.h"
 
 #include "util.h"
@@ -160,7 +161,13 @@ void probe_user_xattr(const struct probe_case *with, struct probe_fact *fact)
 void probe_loop(const struct probe_case *with, struct probe_fact *fact)
 {
     char path[64];
+    struct err err;
     (void)with;
+    if (geteuid() == 0 && image_possible(&err) < 0) {
+        errno = err.code;
+        probe_no(fact, "%s", err.text);
+        return;
+    }
     cleanup_fd int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
     if (control < 0) {
         probe_no(fact, "open /dev/loop-control");

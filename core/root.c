@@ -179,7 +179,7 @@ static int build(struct builder *b, struct err *err)
     for (size_t i = 0; i < plan->n_mounts; i++) {
         const struct mount_row *row = &plan->mounts[i];
         if (row->kind == MOUNT_WRITABLE && b->writable < 0) {
-            b->writable = storage_mount(plan, b->request->storage, err);
+            b->writable = storage_mount(plan, b->request->storage, b->request->disk, err);
             if (b->writable < 0)
                 return err_wrap(err, "writable filesystem");
         }

@@ -19,6 +19,7 @@ struct root_request {
     const struct plan *plan;
     int *sources; /* per mount row: a detached tree that the host side has prepared, or -1; filled up here */
     int storage;  /* directory with upper/ and work/ for STORAGE_DISK, else -1 */
+    int disk;     /* a detached mount of a disk image, instead; -1 none */
 };
 
 /* Builds the root and makes it the process's root and current directory; nothing of the host remains mounted.

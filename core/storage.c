@@ -53,7 +53,17 @@ static int mount_memory(const struct plan *plan, struct err *err)
     return steal_fd(&fs);
 }
 
-static int mount_disk(const struct plan *plan, int folder, struct err *err)
+static int mount_image(const struct plan *plan, int disk, struct err *err)
+{
+    if (place_stage(disk, err) < 0)
+        return -1;
+    cleanup_fd int data = openat(disk, "data", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (data < 0)
+        return err_sys(err, "open the disk's directory");
+    return make_directories(data, plan, err) < 0 ? -1 : steal_fd(&data);
+}
+
+static int mount_folder(const struct plan *plan, int folder, struct err *err)
 {
     const struct mount_option lower_options[] = {{"size", "1m"}, {"mode", "755"}, {NULL, NULL}};
     cleanup_fd int lower = mounts_new("tmpfs", lower_options, HARMLESS, err);
@@ -71,7 +81,9 @@ static int mount_disk(const struct plan *plan, int folder, struct err *err)
     return steal_fd(&fs);
 }
 
-int storage_mount(const struct plan *plan, int folder, struct err *err)
+int storage_mount(const struct plan *plan, int folder, int disk, struct err *err)
 {
-    return plan->storage == STORAGE_MEMORY ? mount_memory(plan, err) : mount_disk(plan, folder, err);
+    if (plan->storage == STORAGE_MEMORY)
+        return mount_memory(plan, err);
+    return disk >= 0 ? mount_image(plan, disk, err) : mount_folder(plan, folder, err);
 }

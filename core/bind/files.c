@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int failure(lua_State *L, const char *verb, const char *path)
@@ -92,6 +93,22 @@ static int identity(lua_State *L)
     lua_pushstring(L, text);
     lua_pushnumber(L, (double)(st.st_mtim.tv_sec > st.st_ctim.tv_sec ? st.st_mtim.tv_sec : st.st_ctim.tv_sec));
     return 2;
+}
+
+/* filesystem(path) -> { size=, free= }: bytes of the filesystem that path is on, and those that its user may still take |
+ * nil, message, CODE */
+static int filesystem(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct statvfs fs;
+    if (statvfs(path, &fs) < 0)
+        return failure(L, "look at the filesystem of", path);
+    lua_createtable(L, 0, 2);
+    lua_pushnumber(L, (double)fs.f_blocks * (double)fs.f_frsize);
+    lua_setfield(L, -2, "size");
+    lua_pushnumber(L, (double)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * (double)fs.f_frsize);
+    lua_setfield(L, -2, "free");
+    return 1;
 }
 
 static int read_link(lua_State *L)
@@ -314,23 +331,12 @@ int bind_files(lua_State *L)
     static const luaL_Reg file_methods[] = {{"write", append_write}, {"close", append_close}, {NULL, NULL}};
     static const luaL_Reg lock_methods[] = {{"close", unlock}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"identity", identity},
-        {"stat", stat_path},
-        {"lstat", lstat_path},
-        {"readlink", read_link},
-        {"realpath", real_path},
-        {"list", list_names},
-        {"mkdir", make_directory},
-        {"mkdirs", make_directories},
-        {"rename", rename_path},
-        {"unlink", unlink_path},
-        {"rmdir", remove_directory},
-        {"remove_tree", remove_tree},
-        {"read_file", read_whole},
-        {"write_file", write_whole},
-        {"append_open", append_open},
-        {"lock", lock_path},
-        {NULL, NULL},
+        {"identity", identity},       {"filesystem", filesystem}, {"stat", stat_path},
+        {"lstat", lstat_path},        {"readlink", read_link},    {"realpath", real_path},
+        {"list", list_names},         {"mkdir", make_directory},  {"mkdirs", make_directories},
+        {"rename", rename_path},      {"unlink", unlink_path},    {"rmdir", remove_directory},
+        {"remove_tree", remove_tree}, {"read_file", read_whole},  {"write_file", write_whole},
+        {"append_open", append_open}, {"lock", lock_path},        {NULL, NULL},
     };
     bind_class(L, BIND_FILE, file_methods, append_close);
     bind_class(L, BIND_LOCK, lock_methods, unlock);

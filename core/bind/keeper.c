@@ -8,21 +8,23 @@
 
 #include <string.h>
 
-/* core.keeper(plan, { lock_dir=, path= or nil, period= }) -> keeper handle | nil, message, CODE */
+/* core.keeper(plan, { lock_dir=, path= or nil, template= or nil, period= }) -> keeper handle | nil, message, CODE */
 static int new_keeper(lua_State *L)
 {
     struct plan *plan = *(struct plan **)luaL_checkudata(L, 1, BIND_PLAN);
     luaL_checktype(L, 2, LUA_TTABLE);
-    const char *lock_dir = bind_string_field(L, 2, "lock_dir", "");
-    const char *path = bind_string_field(L, 2, "path", NULL);
-    double period = bind_number_field(L, 2, "period", 0);
+    const struct keeper_request request = {
+        .lock_dir = bind_string_field(L, 2, "lock_dir", ""),
+        .path = bind_string_field(L, 2, "path", NULL),
+        .template = bind_string_field(L, 2, "template", NULL),
+        .period = bind_number_field(L, 2, "period", 0),
+    };
     struct keeper *keeper = lua_newuserdata(L, sizeof *keeper);
-    *keeper =
-        (struct keeper){.pidfd = -1, .lifeline = -1, .reports = -1, .folder = -1, .lock = -1, .map = {.lock = -1}};
+    *keeper = KEEPER_NONE;
     luaL_getmetatable(L, BIND_KEEPER);
     lua_setmetatable(L, -2);
     struct err err;
-    if (keeper_start(keeper, plan, lock_dir, path, period, &err) < 0)
+    if (keeper_start(keeper, plan, &request, &err) < 0)
         return bind_failure(L, &err);
     return 1;
 }

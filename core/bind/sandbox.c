@@ -303,13 +303,25 @@ static int measure(lua_State *L)
     return 1;
 }
 
-/* sandbox:usage() -> what the control groups count: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills= },
- * each only where there is a controller for it. */
+static void push_disk(lua_State *L, const struct sandbox *sandbox)
+{
+    uint64_t bytes, inodes;
+    if (!sandbox->keeper || sandbox->keeper->image.mounted < 0 ||
+        image_usage(&sandbox->keeper->image, &bytes, &inodes) < 0)
+        return;
+    set_number(L, "disk", (double)bytes);
+    set_number(L, "inodes", (double)inodes);
+}
+
+/* sandbox:usage() -> what the kernel counts: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills= }, each only
+ * where there is a controller for it, and of a disk image { disk=, inodes= }. */
 static int usage(lua_State *L)
 {
+    struct sandbox *sandbox = check(L);
     struct cgroup_usage counted;
-    cgroup_read_usage(&check(L)->cgroup, &counted);
-    lua_createtable(L, 0, 5);
+    cgroup_read_usage(&sandbox->cgroup, &counted);
+    lua_createtable(L, 0, 8);
+    push_disk(L, sandbox);
     if (counted.has_memory) {
         set_number(L, "memory", (double)counted.memory);
         set_number(L, "memory_peak", (double)counted.memory_peak);

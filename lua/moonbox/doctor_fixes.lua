@@ -187,7 +187,11 @@ function M.kvm(fact)
     now = fact.code == "EACCES" and "sudo usermod --append --groups kvm $USER, and log in again" or nil }
 end
 
-function M.loop() return { why = "for disk limits held by the kernel, not used yet; only root can" } end
+function M.loop(_, host)
+  if not host.root then return { why = "for disk limits that the kernel holds; only root can use them" } end
+  return { why = "without them a disk limit is watched", now = "sudo modprobe loop",
+    lasting = "echo loop | sudo tee /etc/modules-load.d/loop.conf" }
+end
 
 function M.git()
   return { why = "pipelines clone and make patches with it", now = "sudo apt-get install git" }

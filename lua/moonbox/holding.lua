@@ -10,6 +10,13 @@ local function by_group(groups, controller)
   return version > 0 and ("hard: control group v%d"):format(version)
 end
 
+local function disk_level(plan)
+  local kind, why = require("moonbox.disk").kind(plan)
+  if kind == "memory" then return "hard: size of its tmpfs" end
+  if kind == "image" then return "hard: an ext4 image of its own" end
+  return ("watched: every %g s or more; a sandbox over its limit is killed (%s)"):format(M.DISK_PERIOD, why)
+end
+
 --- { cpus=, memory=, disk=, time=, processes= } -> text that starts with "hard" or "watched", or "refused" with why.
 function M.levels(plan, groups)
   groups = groups or require("moonbox.core").cgroups()
@@ -21,8 +28,7 @@ function M.levels(plan, groups)
   end
   out.memory = by_group(groups, "memory")
     or ("watched: every %g s; a sandbox over its limit is killed"):format(M.MEMORY_PERIOD)
-  out.disk = plan.storage.kind == "memory" and "hard: size of its tmpfs"
-    or ("watched: every %g s or more; a sandbox over its limit is killed"):format(M.DISK_PERIOD)
+  out.disk = disk_level(plan)
   out.time = "hard: monotonic clock of the supervisor, without which the sandbox ends"
   out.processes = by_group(groups, "pids") or "hard: RLIMIT_NPROC in the sandbox's user namespace"
   return out

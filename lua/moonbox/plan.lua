@@ -144,6 +144,7 @@ end
 
 local function limits_of(given)
   local out = { hold = {} }
+  out.disk_floor = given.disk_floor
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
     out[name] = given[name] or require("moonbox.vocabulary").default("limits", name)
     out.hold[name] = given.hold and given.hold[name] or "any"
@@ -303,6 +304,8 @@ function M.narrow(plan, step)
   for _, row in ipairs(out.rlimits) do
     if row.name == "nproc" then row.soft, row.hard = out.limits.processes, out.limits.processes end
   end
+  -- The steps of a task share one filesystem, which is as large as the policy gives.
+  out.storage.total = plan.storage.total or plan.storage.size
   out.storage.size = math.min(out.storage.size, out.limits.disk)
   return out
 end

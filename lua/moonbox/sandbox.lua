@@ -45,12 +45,27 @@ function M.prepare()
   require "moonbox.unbuilt"
 end
 
--- The keeper of a box: the one that owns the storage folder it is opened on, or one of its own.
+local function make_keeper(box, options, plan)
+  local disk = require "moonbox.disk"
+  local request = { lock_dir = box.root .. "/ids", period = require("moonbox.holding").DISK_PERIOD }
+  if box.disk == "folder" then
+    request.path = options.storage and options.storage .. "/data" or box.root .. "/boxes/" .. box.id
+  end
+  for tries = 1, 2 do
+    if box.disk == "image" then
+      local why
+      request.template, why = disk.template(plan, box.root)
+      if not request.template then return nil, why end
+    end
+    local keeper, message, code = core.keeper(box.handle, request)
+    -- Another moonbox may have made room among the templates meanwhile.
+    if keeper or code ~= "ENOENT" or tries == 2 then return keeper, message end
+  end
+end
+
+-- The keeper of a box: the one that owns the storage it is opened on, or one of its own.
 local function keeper_for(box, options, plan)
-  local folder
-  if plan.storage.kind == "disk" then
-    folder = options.storage and options.storage .. "/data" or box.root .. "/boxes/" .. box.id
-  elseif box.groups.unified == "" and box.groups.memory.version == 0 then
+  if box.disk == "memory" and box.groups.unified == "" and box.groups.memory.version == 0 then
     return true -- nothing of it will be on the host but processes
   end
   local shared = options.storage and storages[options.storage]
@@ -58,8 +73,7 @@ local function keeper_for(box, options, plan)
     box.keeper, box.shares_storage = shared, true
     return true
   end
-  local keeper, message = core.keeper(box.handle, { lock_dir = box.root .. "/ids", path = folder,
-    period = require("moonbox.holding").DISK_PERIOD })
+  local keeper, message = make_keeper(box, options, plan)
   if not keeper then return nil, message end
   box.keeper = keeper
   if options.storage then storages[options.storage] = keeper else box.own_keeper = keeper end
@@ -73,6 +87,14 @@ local function refuse(plan, groups)
   local holding = require "moonbox.holding"
   local refusals = holding.refusals(plan, holding.levels(plan, groups))
   return #refusals > 0 and table.concat(refusals, "; ") or nil
+end
+
+local function no_room(box)
+  local disk = require "moonbox.disk"
+  if box.disk == "memory" or disk.headroom(box.plan, box.root) > 0 then return nil end
+  return ("the host has no room for a sandbox: %s must stay free where %s is (limits.disk_floor), and less is; free "
+    .. "some, or set MOONBOX_STATE to a folder on a larger disk")
+    :format(require("moonbox.units").show("size", disk.floor(box.plan, box.root)), box.root)
 end
 
 --- Opens a sandbox. Options: `storage`, an existing private directory that keeps the writable files between boxes
@@ -90,7 +112,10 @@ function M.open(plan, options)
     return nil, "another sandbox is open on the storage " .. options.storage, M.NOT_STARTED
   end
   local box = setmetatable({ plan = plan, root = root, groups = groups, id = sys.random_hex(8),
-    handle = core.plan(plan), on_event = options.on_event or function() end, oom_kills = 0 }, Box)
+    handle = core.plan(plan), on_event = options.on_event or function() end, oom_kills = 0,
+    disk = require("moonbox.disk").kind(plan) }, Box)
+  why = no_room(box)
+  if why then return nil, why, M.CANNOT end
   local kept
   kept, message = keeper_for(box, options, plan)
   if not kept then return nil, message, M.NOT_STARTED end

@@ -5,6 +5,7 @@
 -- "killed", sentence, stdout, stderr, dropped = bytes that were not kept, seconds, usage = { cpu_seconds, memory_peak,
 -- processes, disk } }.
 local core = require "moonbox.core"
+local disk = require "moonbox.disk"
 local holding = require "moonbox.holding"
 
 local sys = core.sys
@@ -130,8 +131,23 @@ local function sample(run, now)
   end
 end
 
+-- The host's disk is everybody's: an image grows as it is written to, and must not take the last of it.
+local function look_at_host(run, now)
+  if now < run.look_at then return end
+  run.look_at = now + disk.FLOOR_PERIOD
+  local box = run.box
+  if disk.headroom(box.plan, box.root) <= 0 then
+    stop(run, "disk", ("the host's disk is down to the %s that must stay free (limits.disk_floor)")
+      :format(size(disk.floor(box.plan, box.root))), 0)
+  end
+  local used = box.disk == "image" and box.running:usage().disk or 0
+  if used > box.plan.limits.disk and box.plan.limits.disk < (box.plan.storage.total or 0) then
+    stop(run, "disk", ("disk limit of %s reached: %s in use"):format(size(box.plan.limits.disk), size(used)), 0)
+  end
+end
+
 local function wait_time(run, now)
-  local till = run.kill_at or run.deadline
+  local till = math.min(run.kill_at or run.deadline, run.look_at)
   if run.watch_memory then till = math.min(till, run.sample_at) end
   if run.spec.on_tick then till = math.min(till, now + TICK) end
   return till < math.huge and math.max(0, till - now) or nil
@@ -144,6 +160,7 @@ local function one_turn(run)
   end
   if run.kill_at and now >= run.kill_at then return kill_everything(run) end
   sample(run, now)
+  look_at_host(run, now)
   local event, message = run.box.running:next(wait_time(run, now))
   if not event then return nil, message end
   on[event.kind](run, event)
@@ -165,6 +182,7 @@ local function count(run)
   run.box.oom_kills = counted.oom_kills or 0
   local usage = run.usage
   usage.cpu_seconds = counted.cpu_seconds or exit.cpu_seconds
+  usage.disk = counted.disk or usage.disk
   usage.memory_peak = counted.memory_peak or math.max(usage.memory_peak or 0, exit.peak_rss or 0)
   return usage
 end
@@ -200,7 +218,8 @@ function M.run(box, id, spec, began)
   local limit = math.min(spec.time or math.huge, box.plan.limits.time)
   local levels = holding.levels(box.plan, box.groups)
   local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},
-    sample_at = began, watch_memory = levels.memory:match("^watched") ~= nil,
+    sample_at = began, look_at = box.disk == "memory" and math.huge or began,
+    watch_memory = levels.memory:match("^watched") ~= nil,
     oom_kills = box.oom_kills }
   while not run.over do
     local going, message = one_turn(run)

@@ -133,6 +133,9 @@ key("limits", "memory", "size", "How much memory all commands together may use."
   { min = 4 * MB, max = 2 ^ 50, default = 512 * MB })
 key("limits", "disk", "size", "How much all writable directories together may hold.",
   { min = MB, max = 2 ^ 50, default = 256 * MB })
+key("limits", "disk_floor", "size",
+  "How much of the host's disk must stay free; 1 GB, or a twentieth of a smaller disk, when left out.",
+  { min = 0, max = 2 ^ 50 })
 key("limits", "time", "time", "How long the sandbox or the whole task may run.",
   { min = 1, max = 366 * 86400, default = 600 })
 key("limits", "processes", "count", "How many processes and threads there may be at once.",

@@ -52,11 +52,22 @@ describe("after a box", function()
     return list
   end
 
+  -- Loop devices on images of this spec's state: a box's disk, where moonbox is root.
+  local function disks()
+    local out = {}
+    for _, name in ipairs(sys.list("/sys/block") or {}) do
+      local backing = name:match("^loop%d+$") and box.read("/sys/block/" .. name .. "/loop/backing_file")
+      if backing and backing:find(box.state, 1, true) then out[#out + 1] = name end
+    end
+    return out
+  end
+
   -- Everything of ours on the host: processes that run with this spec's state or in a box of it, mounts, folders,
   -- temporary files. Other boxes of this machine have other state folders, and are not counted.
   local function snapshot()
     local out = { mounts = sorted(box.read("/proc/self/mountinfo"):gsub("(%d+ %d+ %S+ %S+ %S+)[^\n]*", "%1")),
-      boxes = names(box.state .. "/boxes"), processes = {}, state = {},
+      boxes = names(box.state .. "/boxes"), disks = disks(), images = names(box.state .. "/images"), processes = {},
+      state = {},
       temporary = names(box.home .. "/tmp") }
     for _, process in ipairs(carrying("MOONBOX_STATE=" .. box.state)) do
       if process:match(" moonbox") then out.processes[#out.processes + 1] = process end
@@ -76,6 +87,7 @@ describe("after a box", function()
     box.wait_for(function()
       local now = snapshot()
       return #marked() == 0 and #now.boxes == #before.boxes and #now.processes == #before.processes
+        and #now.disks == #before.disks
     end, 10)
     assert.same({}, marked(), context)
     local now = snapshot()
@@ -90,10 +102,10 @@ describe("after a box", function()
       policy == "base" and base or policy, options or "", box.quote(script))
   end
 
-  it("control: while it runs, this spec sees its processes and its folder", function()
+  it("control: while it runs, this spec sees its processes and its folder or disk", function()
     local before = snapshot()
     local pid = box.shell(line("base", "sleep 300") .. " </dev/null >/dev/null 2>&1 & echo $!").stdout
-    assert.is_true(box.wait_for(function() return #marked() >= 2 and #snapshot().boxes == 1 end, 10))
+    assert.is_true(box.wait_for(function() return #marked() >= 2 and #snapshot().boxes + #disks() == 1 end, 10))
     box.shell("kill -9 " .. pid)
     assert_clean(before, "control")
   end)

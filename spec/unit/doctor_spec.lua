@@ -105,6 +105,7 @@ local CASES = {
   { "kvm", { kvm = { "open /dev/kvm", "EACCES" } }, "note", USER, "--groups kvm" },
   { "kvm", { kvm = { "/dev/kvm is there, and emulates: 2.3" } }, "note", USER },
   { "loop", { loop = { "open", "EACCES" } }, "note", USER },
+  { "loop", { loop = { "open", "ENOENT" } }, "note", ROOT, "modprobe loop", "modules-load.d" },
   { "confined", { confined = { "a filter" } }, "note", USER },
 }
 
