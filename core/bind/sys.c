@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,16 @@ static int realtime(lua_State *L)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     lua_pushnumber(L, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+    return 1;
+}
+
+/* sleep(seconds) -> true, or false when a signal came first */
+static int sleep_for(lua_State *L)
+{
+    double seconds = luaL_checknumber(L, 1);
+    luaL_argcheck(L, seconds >= 0 && seconds <= 86400, 1, "is a number of seconds from 0 to 86400");
+    struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - floor(seconds)) * 1e9)};
+    lua_pushboolean(L, nanosleep(&time, NULL) == 0);
     return 1;
 }
 
@@ -174,11 +185,10 @@ static int write_text(lua_State *L)
 int bind_sys(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"monotonic", monotonic},   {"realtime", realtime},      {"euid", effective_uid},
-        {"pid", process_id},        {"isatty", is_terminal},     {"winsize", window_size},
-        {"raw", raw_terminal},      {"cooked", cooked_terminal}, {"getcwd", current_directory},
-        {"executable", executable}, {"hostname", host_name},     {"environ", environment},
-        {"write", write_text},      {"random_hex", random_hex},  {NULL, NULL},
+        {"monotonic", monotonic},      {"realtime", realtime},     {"euid", effective_uid}, {"pid", process_id},
+        {"isatty", is_terminal},       {"winsize", window_size},   {"raw", raw_terminal},   {"cooked", cooked_terminal},
+        {"getcwd", current_directory}, {"executable", executable}, {"hostname", host_name}, {"environ", environment},
+        {"write", write_text},         {"random_hex", random_hex}, {"sleep", sleep_for},    {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

@@ -45,6 +45,11 @@ local function target(network, name)
   return name, name.internal and "allow_internal" or "allow"
 end
 
+-- Whether a denial on some ports (nil: all) takes one of those that are still asked for.
+local function denies(ports, missing)
+  return not ports or missing and #common(missing, ports) > 0
+end
+
 --- How the policy's network (data.network or plan.network: `rows` or `rules`) stands to one name of an `only` row:
 -- true, or false and what is missing. A name without ports of its own takes those of the rows that cover it.
 function M.reachable(network, name, only)
@@ -53,15 +58,14 @@ function M.reachable(network, name, only)
   local asked, opens = target(network, name)
   local missing = wanted
   for _, row in ipairs(network.rows or network.rules) do
-    for _, wide in ipairs((row.word == opens or row.word == "deny" and opens == "allow") and row.names or {}) do
+    for _, wide in ipairs((row.word == opens or row.word == "deny") and row.names or {}) do
       local ports, covers = ports_of(wide, row), names.covers(wide, asked)
-      if covers and row.word == "deny" and (not ports or missing and #common(missing, ports) > 0) then
-        return false, "the policy denies it at " .. (row.from or (row.file .. ":" .. row.line))
-      end
-      if covers and row.word ~= "deny" then
+      if row.word ~= "deny" and covers then
         if not missing then return true end
         near, missing = true, without(missing, ports)
         if #missing == 0 then return true end
+      elseif row.word == "deny" and (covers or names.covers(wide, name)) and denies(ports, missing) then
+        return false, "the policy denies it at " .. (row.from or (row.file .. ":" .. row.line))
       end
     end
   end

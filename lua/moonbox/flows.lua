@@ -1,0 +1,171 @@
+--- What sandboxes reached and what they were refused: the lines of flows.jsonl, which their gateways wrote.
+--
+-- A gateway reads what a tenant and the whole internet send, so its lines are judged like theirs: fields of another
+-- kind than they should be are left out, lines that are no JSON are counted and stepped over.
+local json = require "moonbox.json"
+
+local M = {}
+
+-- Bytes of the longest line that is read; a gateway's are below 4096.
+local LONGEST = 65536
+local CHUNK = 65536
+
+-- Hosts that a summary tells apart, and those that it lists.
+local MOST_HOSTS, MOST_LISTED, MOST_NAMED = 10000, 500, 3
+
+local FIELDS = { event = "string", id = "number", time = "number", step = "string", name = "string", address = "string",
+  port = "number", protocol = "string", type = "string", sni = "string", verdict = "string", rule = "string",
+  reason = "string", outcome = "string", watch = "boolean", open = "boolean", up = "number", down = "number",
+  seconds = "number", count = "number" }
+
+-- The known fields of a line, or nil when it says nothing about a flow.
+local function flow_of(line)
+  local value = #line <= LONGEST and json.decode(line)
+  if type(value) ~= "table" then return nil end
+  local out = {}
+  for name, kind in pairs(FIELDS) do
+    if type(value[name]) == kind then out[name] = value[name] end
+  end
+  return out.event and out.verdict and out or nil
+end
+
+local Reader = {}
+Reader.__index = Reader
+
+--- Opens a file of flows. Returns a reader, or nil and a sentence.
+function M.open(path)
+  local handle, message = io.open(path, "rb")
+  if not handle then return nil, message end
+  return setmetatable({ handle = handle, pending = "", at = 1, unread = 0 }, Reader)
+end
+
+-- The next whole line, or nil while there is none.
+local function next_line(self)
+  while true do
+    local stop = self.pending:find("\n", self.at, true)
+    if stop then
+      local line = self.pending:sub(self.at, stop - 1)
+      self.at = stop + 1
+      return line
+    end
+    -- Seeking to where one is makes what was appended readable.
+    self.handle:seek("cur", 0)
+    local more = self.handle:read(CHUNK)
+    if not more then return nil end
+    self.pending, self.at = self.pending:sub(self.at) .. more, 1
+    if #self.pending > 2 * LONGEST and not self.pending:find("\n", 1, true) then self.pending = "!" end
+  end
+end
+
+--- The next flow and its line, or nil when no whole line is left; what is appended later is found by asking again.
+-- `reader.unread` counts the lines that were no flows.
+function Reader:next()
+  while true do
+    local line = next_line(self)
+    if not line then return nil end
+    local flow = flow_of(line)
+    if flow then return flow, line end
+    self.unread = self.unread + 1
+  end
+end
+
+function Reader:close()
+  self.handle:close()
+end
+
+--- Who a flow was with: its name, else its address.
+function M.host(flow)
+  return flow.name or flow.address or "?"
+end
+
+local function host_of(sum, flow)
+  local key = M.host(flow)
+  local host = sum.by_key[key]
+  if host then return host end
+  sum.hosts = sum.hosts + 1
+  -- One counter for all that come later, so that a tenant's names don't fill the memory.
+  if sum.hosts > MOST_HOSTS then key = "" end
+  host = sum.by_key[key] or { host = key, connections = 0, denied = 0, failed = 0, up = 0, down = 0 }
+  if not sum.by_key[key] then sum.list[#sum.list + 1] = host end
+  sum.by_key[key] = host
+  return host
+end
+
+local FAILED = { refused = true, unreachable = true, timeout = true }
+
+local function add(sum, flow)
+  -- A watched connection has a line when it opens beside the one when it ends.
+  if flow.open then return end
+  local host, count = host_of(sum, flow), flow.count or 1
+  if flow.verdict == "deny" then
+    if host.denied == 0 then
+      sum.denied = sum.denied + 1
+      host.rule, host.reason = flow.rule, flow.reason
+    end
+    host.denied = host.denied + count
+  else
+    host.connections = host.connections + count
+    if FAILED[flow.outcome] then host.failed = host.failed + count end
+  end
+  for _, way in ipairs { "up", "down" } do
+    host[way] = host[way] + (flow[way] or 0)
+    sum[way] = sum[way] + (flow[way] or 0)
+  end
+end
+
+-- A refusal for people: `evil.example (no row allows it, policies/codex.lua:23)`.
+local function refusal(host)
+  local parts = { host.reason, host.rule }
+  if not host.reason then parts = { host.rule } end
+  return host.host .. (#parts > 0 and " (" .. table.concat(parts, ", ") .. ")" or "")
+end
+
+local STEPS = { { "GB", 2 ^ 30 }, { "MB", 2 ^ 20 }, { "KB", 2 ^ 10 } }
+
+--- A number of bytes for people: "512 B", "1.5 MB".
+function M.size(bytes)
+  for _, step in ipairs(STEPS) do
+    if bytes >= step[2] then return ("%.1f %s"):format(bytes / step[2], step[1]) end
+  end
+  return ("%d B"):format(bytes)
+end
+
+local function plural(n, one) return ("%d %s%s"):format(n, one, n == 1 and "" or "s") end
+
+local function sentence_of(sum)
+  local named = {}
+  for _, host in ipairs(sum.list) do
+    if host.denied > 0 and host.host ~= "" and #named < MOST_NAMED then named[#named + 1] = refusal(host) end
+  end
+  local more = sum.denied - #named
+  local text = ("network: %s, %s up, %s down"):format(plural(sum.hosts, "host"), M.size(sum.up), M.size(sum.down))
+  if sum.denied == 0 then return text end
+  return text .. ", " .. sum.denied .. " denied: " .. table.concat(named, "; ")
+    .. (more > 0 and ("; and %d more"):format(more) or "")
+end
+
+-- Refused hosts first, then those that moved most, then by name.
+local function before(a, b)
+  if (a.denied > 0) ~= (b.denied > 0) then return a.denied > 0 end
+  if a.up + a.down ~= b.up + b.down then return a.up + a.down > b.up + b.down end
+  return a.host < b.host
+end
+
+--- What the flows of a file come to: { hosts, denied = hosts that were refused something, up, down = bytes, by_host =
+-- { { host, connections, failed, denied, up, down, rule, reason }, … at most 500 }, sentence }, or nil where nothing
+-- was asked for or nothing was kept.
+function M.summary(path)
+  local reader = M.open(path)
+  if not reader then return nil end
+  local sum = { hosts = 0, denied = 0, up = 0, down = 0, by_key = {}, list = {} }
+  for flow in function() return (reader:next()) end do add(sum, flow) end
+  reader:close()
+  if sum.hosts == 0 then return nil end
+  local sentence = sentence_of(sum)
+  table.sort(sum.list, before)
+  local listed = json.array {}
+  for i = 1, math.min(#sum.list, MOST_LISTED) do listed[i] = sum.list[i] end
+  return { hosts = sum.hosts, denied = sum.denied, up = sum.up, down = sum.down, by_host = listed, sentence = sentence }
+end
+
+return M
