@@ -16,8 +16,24 @@ void stream_init(struct stream *stream)
     stream->from = stream->to = -1;
 }
 
+uint64_t stream_dropped(const struct stream *stream)
+{
+    return kept_dropped(&stream->kept) + stream->unwritten;
+}
+
+/* A log gets its tail when there is no more to come. */
+static void end_log(struct stream *stream)
+{
+    size_t length;
+    cleanup_free char *end = stream->log && stream->to >= 0 ? kept_end(&stream->kept, &length) : NULL;
+    stream->log = false;
+    if (end && util_write_all(stream->to, end, length) < 0)
+        stream->unwritten += length;
+}
+
 void stream_close(struct stream *stream)
 {
+    end_log(stream);
     if (stream->from >= 0 && stream->owns_from)
         close(stream->from);
     if (stream->to >= 0 && stream->owns_to)
@@ -28,6 +44,7 @@ void stream_close(struct stream *stream)
 void stream_free(struct stream *stream)
 {
     stream_close(stream);
+    kept_free(&stream->kept);
     free(stream->memory);
     free(stream->pending);
     stream_init(stream);
@@ -54,15 +71,15 @@ void stream_capture(struct stream *stream, int from, uint64_t keep)
     stream->from = from;
     stream->owns_from = true;
     stream->capture = true;
-    stream->keep = keep;
+    kept_init(&stream->kept, keep);
 }
 
 int stream_log(struct stream *stream, int from, int log, uint64_t keep, struct err *err)
 {
     stream->from = from;
     stream->to = log;
-    stream->owns_from = stream->owns_to = true;
-    stream->keep = keep;
+    stream->owns_from = stream->owns_to = stream->log = true;
+    kept_init(&stream->kept, keep);
     return allocate(stream, err);
 }
 
@@ -127,7 +144,7 @@ static void drain_pending(struct stream *stream)
         if (would_block(wrote))
             return;
         if (wrote < 0) {
-            stream->dropped += stream->pending_length;
+            stream->unwritten += stream->pending_length;
             stream->pending_length = 0;
             stream_close(stream);
             return;
@@ -139,28 +156,6 @@ static void drain_pending(struct stream *stream)
     }
     if (stream->from < 0)
         stream_close(stream);
-}
-
-static size_t keep_some(struct stream *stream, size_t got)
-{
-    uint64_t room = stream->keep - stream->kept;
-    size_t kept = got < room ? got : (size_t)room;
-    stream->kept += kept;
-    stream->dropped += got - kept;
-    return kept;
-}
-
-static void captured(struct stream *stream, const char *bytes, size_t got)
-{
-    size_t kept = keep_some(stream, got);
-    char *grown = realloc(stream->memory, stream->length + kept + 1);
-    if (!grown) {
-        stream->dropped += kept;
-        return;
-    }
-    stream->memory = grown;
-    memcpy(grown + stream->length, bytes, kept);
-    stream->length += kept;
 }
 
 static void end_of_input(struct stream *stream)
@@ -190,13 +185,15 @@ static void read_more(struct stream *stream, const char **seen, size_t *seen_len
         *seen_length = (size_t)got;
     }
     if (stream->capture) {
-        captured(stream, buffer, (size_t)got);
+        kept_add(&stream->kept, buffer, (size_t)got);
         if (stream->last && stream->last_bytes == 0)
             end_of_input(stream);
         return;
     }
     stream->pending_at = 0;
-    stream->pending_length = stream->keep ? keep_some(stream, (size_t)got) : (size_t)got;
+    stream->pending_length = stream->log ? kept_head(&stream->kept, (size_t)got) : (size_t)got;
+    if (stream->log)
+        kept_add_tail(&stream->kept, buffer + stream->pending_length, (size_t)got - stream->pending_length);
     if (!stream->to_limits)
         drain_pending(stream);
     if (stream->last && stream->last_bytes == 0)

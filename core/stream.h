@@ -7,6 +7,7 @@
 #define MOONBOX_STREAM_H
 
 #include "err.h"
+#include "kept.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -18,12 +19,12 @@ enum { STREAM_CHUNK = 65536 };
 struct stream {
     int from, to; /* descriptors copied between; -1 none (memory, or closed) */
     bool owns_from, owns_to;
-    bool to_limits;    /* `to` is not a regular file: write only what can't block */
-    char *memory;      /* captured output, or input that is fed; owned */
-    size_t length, at; /* of memory: bytes held; bytes already fed */
-    uint64_t keep;     /* bytes of output that are kept in memory or in a log */
-    uint64_t kept, dropped;
-    bool capture, feed, observe;
+    bool to_limits;     /* `to` is not a regular file: write only what can't block */
+    char *memory;       /* input that is fed; owned */
+    size_t length, at;  /* of memory: bytes held; bytes already fed */
+    struct kept kept;   /* of output: all of it when captured; of a log its tail */
+    uint64_t unwritten; /* bytes that a caller's descriptor did not take */
+    bool capture, log, feed, observe;
     bool last; /* only `last_bytes` more are read */
     size_t last_bytes;
     char *pending; /* read and not yet written; STREAM_CHUNK bytes, owned */
@@ -35,14 +36,17 @@ void stream_free(struct stream *stream);
 
 /* Output from the pipe `from` (taken): to a caller's descriptor (borrowed) … */
 int stream_pass(struct stream *stream, int from, int to, struct err *err);
-/* … into memory, at most `keep` bytes of it … */
+/* … into memory, at most `keep` bytes of it, head and tail (core/kept) … */
 void stream_capture(struct stream *stream, int from, uint64_t keep);
-/* … or to a log file (taken), at most `keep` bytes. */
+/* … or to a log file (taken), at most `keep` bytes, head and tail. */
 int stream_log(struct stream *stream, int from, int log, uint64_t keep, struct err *err);
 
 /* Input into the pipe `to` (taken): from a caller's descriptor (borrowed), or from bytes (copied). */
 int stream_input(struct stream *stream, int from, int to, struct err *err);
 int stream_feed(struct stream *stream, int to, const char *bytes, size_t length, struct err *err);
+
+/* Bytes of output that are kept nowhere. */
+uint64_t stream_dropped(const struct stream *stream);
 
 /* Whether it can still carry anything, and what to poll for it (fd -1: nothing). */
 bool stream_open(const struct stream *stream);

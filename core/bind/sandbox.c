@@ -7,9 +7,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* What a log keeps when the caller does not say. */
+enum { LOG_BYTES = 64 << 20 };
 
 struct handle {
     struct sandbox sandbox;
@@ -109,7 +113,7 @@ static int decode_stdio(lua_State *L, int index, const char *key, int fd, struct
         return 0;
     }
     io->kind = log ? STDIO_LOG : STDIO_CAPTURE;
-    io->keep = (uint64_t)bind_number_field(L, at, log ? "keep" : "capture", 0);
+    io->keep = (uint64_t)bind_number_field(L, at, log ? "keep" : "capture", log ? LOG_BYTES : 0);
     if (log)
         io->fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     return log && io->fd < 0 ? err_sys(err, "open the log %s", log) : 0;
@@ -158,7 +162,10 @@ static void push_captured(lua_State *L, const char *key, const struct stream *st
 {
     if (!stream->capture)
         return;
-    lua_pushlstring(L, stream->memory ? stream->memory : "", stream->length);
+    size_t length;
+    char *text = kept_text(&stream->kept, &length);
+    lua_pushlstring(L, text ? text : "", length);
+    free(text);
     lua_setfield(L, -2, key);
 }
 
@@ -180,7 +187,7 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
     push_captured(L, "stdout", &running->streams[STREAM_STDOUT]);
     push_captured(L, "stderr", &running->streams[STREAM_STDERR]);
     for (int i = STREAM_STDOUT; i < STREAMS; i++)
-        dropped += running->streams[i].dropped;
+        dropped += stream_dropped(&running->streams[i]);
     set_number(L, "dropped", (double)dropped);
     sandbox_forget(sandbox, running);
 }

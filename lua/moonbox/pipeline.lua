@@ -42,6 +42,10 @@ local function try_step(run, number, step, try)
     function(bytes, stream) report:output(log:write(bytes, stream)) end,
     function() report:tick() end)
   report:output(log:close())
+  if log.dropped() > 0 then
+    record:event("notice", { step = step.name, dropped = log.dropped(), sentence = ("the step wrote more than its log "
+      .. "keeps: %d bytes of its output were dropped"):format(log.dropped()) })
+  end
   result.seconds = milliseconds(result.seconds)
   local last = result.code == 0 or try > (step.retry or 0) or result.interrupted or result.task_over
   if result.code == 0 then result.state = "passed"

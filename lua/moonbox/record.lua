@@ -10,6 +10,8 @@ local sanitise = require "moonbox.sanitise"
 
 local sys = core.sys
 local LOG_BYTES = 64 * 2 ^ 20
+-- Of these the end of an output, which is held in memory until the log is closed.
+local TAIL_BYTES = 4 * 2 ^ 20
 local TASK_JSON_BYTES = 16 * 2 ^ 20
 local PRIVATE = 384 -- 0600
 
@@ -61,22 +63,48 @@ function M:save(fields)
   return sys.write_file(self.task:file("task.json"), text .. "\n", PRIVATE)
 end
 
+-- The last TAIL_BYTES of what is added.
+local function new_tail()
+  local parts, first, last, length, dropped, tail = {}, 1, 0, 0, 0, {}
+  function tail.add(part)
+    last = last + 1
+    parts[last], length = part, length + #part
+    while length - #parts[first] >= TAIL_BYTES do
+      length, dropped = length - #parts[first], dropped + #parts[first]
+      parts[first], first = nil, first + 1
+    end
+  end
+  local function over() return math.max(0, length - TAIL_BYTES) end
+  function tail.dropped() return dropped + over() end
+  function tail.each(write)
+    if first <= last then write(parts[first]:sub(over() + 1)) end
+    for i = first + 1, last do write(parts[i]) end
+  end
+  return tail
+end
+
 --- A log: log:write(bytes, stream) returns the bytes that are safe to show, log:close() ends it and returns
 -- the rest. A secret is looked for within each stream, so that two of them mixed don't hide one. At most 64
--- MiB are kept; what is dropped is counted in the last line. `name` is relative to the task.
+-- MiB are kept, the first 60 and the last 4; a line between them says how much is missing. log.dropped() is the number
+-- of bytes that are. `name` is relative to the task.
 function M:log(name)
   local file, message = sys.append_open(self.task:file(name))
   if not file then return nil, message end
-  local feeds, kept, dropped = {}, 0, 0
+  local feeds, tail = {}, new_tail()
+  -- What earlier tries of the step left in the same file counts.
+  self.kept = self.kept or {}
+  local kept = self.kept[name] or 0
   local function put(safe)
-    local room = LOG_BYTES - kept
-    dropped = dropped + math.max(0, #safe - room)
-    local part = #safe > room and safe:sub(1, room) or safe
+    local room = LOG_BYTES - TAIL_BYTES - kept
+    local part = safe:sub(1, room)
     if part ~= "" then file:write(part) end
     kept = kept + #part
+    self.kept[name] = kept
+    if #part < #safe then tail.add(safe:sub(#part + 1)) end
     return safe
   end
   local log = {}
+  function log.dropped() return tail.dropped() end
   function log.write(_, bytes, stream)
     stream = stream or "stdout"
     feeds[stream] = feeds[stream] or self.redactor:stream()
@@ -85,7 +113,10 @@ function M:log(name)
   function log.close()
     local rest = ""
     for _, feed in pairs(feeds) do rest = rest .. put(feed()) end
-    if dropped > 0 then file:write(string.format("\nmoonbox: %d more bytes were not kept\n", dropped)) end
+    if tail.dropped() > 0 then
+      file:write(string.format("\nmoonbox: %d bytes were left out here\n", tail.dropped()))
+    end
+    tail.each(function(part) file:write(part) end)
     file:close()
     return rest
   end

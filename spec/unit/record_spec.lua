@@ -88,6 +88,22 @@ describe("a record", function()
     assert.equal(one.id, data.id)
   end)
 
+  it("keeps the beginning and the end of a long log, and counts the rest", function()
+    local log = assert(written:log("logs/01-a.log"))
+    local line = ("%08d "):rep(7281) .. "\n" -- 65,530 bytes
+    for i = 1, 1100 do log:write((line:gsub("%%08d", ("%08d"):format(i)))) end
+    assert.equal("", log:close())
+    local text = runs.read(one:file("logs/01-a.log"))
+    assert.is_true(#text <= 64 * 2 ^ 20 + 100, #text)
+    assert.equal("00000001 ", text:sub(1, 9))
+    assert.equal("00001100 \n", text:sub(-10))
+    local head, dropped, tail = text:match("^(.*)\nmoonbox: (%d+) bytes were left out here\n(.*)$")
+    assert.equal(1100 * #line:gsub("%%08d", "00000000"), #head + #tail + tonumber(dropped))
+    assert.equal(log.dropped(), tonumber(dropped))
+    assert.equal(60 * 2 ^ 20, #head)
+    assert.equal(4 * 2 ^ 20, #tail)
+  end)
+
   it("writes logs without secrets, also where two streams mix", function()
     local log = assert(written:log("logs/01-a.log"))
     local safe = log:write("out hun", "stdout") .. log:write("err\n", "stderr") .. log:write("ter2\n", "stdout")
