@@ -138,7 +138,7 @@ local function sentence_of(sum)
     if host.denied > 0 and host.host ~= "" and #named < MOST_NAMED then named[#named + 1] = refusal(host) end
   end
   local more = sum.denied - #named
-  local text = ("network: %s, %s up, %s down"):format(plural(sum.hosts, "host"), M.size(sum.up), M.size(sum.down))
+  local text = ("%s, %s up, %s down"):format(plural(sum.hosts, "host"), M.size(sum.up), M.size(sum.down))
   if sum.denied == 0 then return text end
   return text .. ", " .. sum.denied .. " denied: " .. table.concat(named, "; ")
     .. (more > 0 and ("; and %d more"):format(more) or "")

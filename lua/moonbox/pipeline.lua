@@ -4,6 +4,7 @@
 -- brought back, moonbox.record what is written down. moonbox.sandbox and below do the sandboxing.
 
 local core = require "moonbox.core"
+local flows = require "moonbox.flows"
 local gives = require "moonbox.gives"
 local json = require "moonbox.json"
 local steps = require "moonbox.step"
@@ -153,6 +154,15 @@ local function on_disk(plan)
   return copy
 end
 
+-- What the task's sandboxes reached and were refused; nothing where they asked for nothing.
+local function count_flows(run)
+  local network = flows.summary(run.task:file("flows.jsonl"))
+  if not network then return end
+  run.record:event("network", { hosts = network.hosts, denied = network.denied, up = network.up, down = network.down,
+    sentence = network.sentence })
+  return network
+end
+
 local function execute(run)
   local started, message = start(run)
   if not started then return { state = "failed", code = INTERNAL_ERROR, sentence = message } end
@@ -184,7 +194,7 @@ function M.run(options)
   if not called then result = { state = "failed", code = INTERNAL_ERROR, sentence = tostring(result) } end
   result.seconds = milliseconds(sys.monotonic() - began)
   run.record:save { state = result.state, code = result.code, sentence = result.sentence,
-    seconds = result.seconds, ended = run.record.time() }
+    seconds = result.seconds, ended = run.record.time(), network = count_flows(run) }
   run.record:event("result", { state = result.state, code = result.code, sentence = result.sentence,
     seconds = result.seconds, record = run.task.path })
   return result

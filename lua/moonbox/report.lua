@@ -117,6 +117,10 @@ function on.step_ended(self, event)
   self.times[#self.times + 1] = event.step .. " " .. M.duration(event.seconds)
 end
 
+function on.network(self, event)
+  self.network = event.sentence
+end
+
 function on.gave(self, event)
   self.gives[#self.gives + 1] = event
 end
@@ -152,6 +156,7 @@ function on.result(self, event)
     M.duration(event.seconds)))
   if event.sentence then say(self, "        " .. sanitise.line(event.sentence)) end
   if #self.times > 0 then say(self, "steps   " .. table.concat(self.times, ", ")) end
+  if self.network then say(self, "network " .. sanitise.line(self.network)) end
   say(self, "record  " .. event.record)
   for _, gift in ipairs(self.gives) do show_gift(self, gift) end
   if self.kept then say(self, "files   " .. self.kept) end

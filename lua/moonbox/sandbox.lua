@@ -97,9 +97,22 @@ local function no_room(box)
     :format(require("moonbox.units").show("size", disk.floor(box.plan, box.root)), box.root)
 end
 
+-- What the gateway of a plan needs to know: the file of flows, the step named in it, and a function that the gateway
+-- calls once, while it may still read files, for the decision of `on.connect` (moonbox.hooks.connect).
+local function network_options(plan, options)
+  if plan.network.mode == "none" then return nil end
+  for _, hook in ipairs(plan.hooks or {}) do
+    if hook.name == "connect" then
+      return options.flows, options.step, function() return require("moonbox.hooks").connect(plan.hooks) end
+    end
+  end
+  return options.flows, options.step
+end
+
 --- Opens a sandbox. Options: `storage`, an existing private directory that keeps the writable files between boxes
 -- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`; `early`, to return before the
--- sandbox is set up: trouble with that then shows at the first command.
+-- sandbox is set up: trouble with that then shows at the first command; `flows`, the path of the file that the gateway
+-- appends what is reached and refused to, in which `step` is named; without it that is not written down.
 -- Returns a box, or nil, sentence, exit code.
 function M.open(plan, options)
   options = options or {}
@@ -123,8 +136,10 @@ function M.open(plan, options)
     users[options.storage], box.storage = box, options.storage
   end
   local code
-  box.running, message, code = core.launch(box.handle, { lock_dir = root .. "/ids", name = box.id, keeper = box.keeper,
-    cgroups = true, signals = options.signals, pin = require("moonbox.holding").pin(plan, groups) })
+  local flows, step, connect = network_options(plan, options)
+  box.running, message, code = core.launch(box.handle, { flows = flows, step = step, connect = connect,
+    lock_dir = root .. "/ids", name = box.id, keeper = box.keeper, cgroups = true,
+    signals = options.signals, pin = require("moonbox.holding").pin(plan, groups) })
   if not box.running then
     box:close()
     return nil, message, M.NOT_STARTED, code

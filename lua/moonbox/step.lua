@@ -97,7 +97,7 @@ local function box_for(try)
   add_mounts(try, plan)
   plan.limits.time = math.min(plan.limits.time, math.ceil(remaining(try)))
   local box, message, code = run.sandbox.open(plan, {
-    storage = run.task:file("fs"), signals = true,
+    storage = run.task:file("fs"), signals = true, flows = run.task:file("flows.jsonl"), step = try.step.name,
     on_event = function(event) run:sandbox_event(try.step, event) end,
   })
   if not box then stop { code = type(code) == "number" and code or COULD_NOT_START, sentence = message } end

@@ -37,7 +37,7 @@ describe("flows", function()
     assert.equal(4, sum.hosts)
     assert.equal(2, sum.denied)
     assert.equal(2000, sum.up)
-    assert.equal("network: 4 hosts, 2.0 KB up, 4.0 MB down, 2 denied: evil.example (no row allows it, p.lua:23); "
+    assert.equal("4 hosts, 2.0 KB up, 4.0 MB down, 2 denied: evil.example (no row allows it, p.lua:23); "
       .. "203.0.113.99 (only TCP and DNS leave the sandbox)", sum.sentence)
     local by = {}
     for _, host in ipairs(sum.by_host) do by[host.host] = host end

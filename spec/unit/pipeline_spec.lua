@@ -20,6 +20,7 @@ local function fake(answer)
   function seen.module.open(opened, options)
     seen.plans[#seen.plans + 1] = opened
     seen.storage, seen.open = options.storage, seen.open + 1
+    seen.flows, seen.step = options.flows, options.step
     return {
       exec = function(_, spec)
         seen.specs[#seen.specs + 1] = spec
@@ -82,6 +83,25 @@ describe("the engine", function()
     assert.same({ { "a" }, { "b" } }, { seen.specs[1].run, seen.specs[2].run })
     assert.equal("/tmp", seen.specs[2].cwd)
     assert.is_true(seen.specs[2].time <= 7 and seen.specs[1].time <= 100 and seen.specs[1].time > 99)
+  end)
+
+  it("says where the flows of a step go, and adds them up at the end", function()
+    local _, seen = run({ { run = { "a" } } }, function()
+      local handle = io.open(one:file "flows.jsonl", "ab")
+      handle:write('{"event":"flow","name":"a.org","verdict":"allow","up":5,"down":7}\n',
+        '{"event":"dns","name":"b.org","verdict":"deny","rule":"p.lua:3","reason":"no row allows it"}\n')
+      handle:close()
+      return {}
+    end)
+    assert.same({ one:file "flows.jsonl", "s1" }, { seen.flows, seen.step })
+    local sentence = "2 hosts, 5 B up, 7 B down, 1 denied: b.org (no row allows it, p.lua:3)"
+    local events = runs.events(one.path)
+    assert.equal("network", events[#events - 1].event)
+    assert.equal(sentence, events[#events - 1].sentence)
+    local network = json.decode(runs.read(one:file("task.json"))).network
+    assert.equal(sentence, network.sentence)
+    assert.equal("b.org", network.by_host[1].host)
+    assert.same({ 5, 7 }, { network.by_host[2].up, network.by_host[2].down })
   end)
 
   it("ends at the failing step with its code and a sentence", function()

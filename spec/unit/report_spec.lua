@@ -76,9 +76,10 @@ describe("a report", function()
     made:event { event = "step_ended", step = "clone", state = "passed", code = 0, seconds = 0.42 }
     made:event { event = "gave", kind = "patch", path = "/workspace", file = "/r/T/workspace.patch", bytes = 9, files = 1,
       added = 2, removed = 3 }
+    made:event { event = "network", hosts = 2, denied = 1, sentence = "2 hosts, 1 denied: \27[2Jevil" }
     made:event(RESULT)
     assert.equal("task T: p under policy codex\n  started clone\n  passed  clone   0.42 s\n"
-      .. "task T passed in 1 min 01 s\nsteps   clone 0.42 s\nrecord  /r/T\n"
+      .. "task T passed in 1 min 01 s\nsteps   clone 0.42 s\nnetwork 2 hosts, 1 denied: evil\nrecord  /r/T\n"
       .. "patch   /r/T/workspace.patch  (1 file, +2 -3)\n", text())
   end)
 

@@ -18,7 +18,7 @@ local M = {
   },
 }
 
-local USAGE, BAD_POLICY = 64, 65
+local USAGE, BAD_POLICY, UNAVAILABLE = 64, 65, 69
 
 local kinds = { policy = "value", bind = "list", env = "list", cwd = "value", time = "value", tty = "flag",
   ["no-tty"] = "flag", json = "flag" }
@@ -91,11 +91,55 @@ local function request(options)
   return { env = env, time = time, tty = terminal and not options["no-tty"] }
 end
 
-local function report(options, box, outcome)
+-- A command that has a network leaves a record, as a task does, so that `moonbox flows` can show what it reached.
+-- Returns { task, record, flows }, or nil; and a sentence when the record can't be made.
+local function open_record(plan)
+  if plan.network.mode == "none" then return nil end
+  local tasks, records = require "moonbox.task", require "moonbox.record"
+  local root, message = tasks.root()
+  if not root then return nil, message end
+  tasks.reconcile(root, records.mark_lost)
+  local task
+  task, message = tasks.create(root)
+  if not task then return nil, "can't make the record: " .. message end
+  local record
+  record, message = records.open(task)
+  if record then
+    local saved
+    saved, message = record:save { state = "running", started = record.time(), policy = plan.policy, steps = {} }
+    if saved then return { task = task, record = record, flows = task:file("flows.jsonl") } end
+    record:close()
+  end
+  task:finish()
+  return nil, "can't make the record: " .. message
+end
+
+-- Ends the record; one of a sandbox that was never there goes. Returns what was reached (moonbox.flows.summary).
+local function close_record(kept, outcome, started)
+  if not kept then return nil end
+  if not started then
+    kept.record:close()
+    kept.task:finish()
+    sys.remove_tree(kept.task.path)
+    return nil
+  end
+  local network = require("moonbox.flows").summary(kept.flows)
+  kept.record:save { state = outcome.code == 0 and "passed" or "failed", code = outcome.code, network = network,
+    sentence = outcome.sentence, seconds = outcome.seconds, ended = kept.record.time() }
+  kept.record:close()
+  kept.task:finish()
+  return network
+end
+
+local function report(options, box, outcome, kept, network)
   if outcome.sentence then say(outcome.sentence) end
+  if network and network.denied > 0 then
+    say(("network: %s; `moonbox flows %s` shows each"):format(network.sentence, kept.task.id))
+  end
   if not options.json then return end
   local event = { event = "result", id = box and box.id, code = outcome.code, ended_by = outcome.ended_by,
-    sentence = outcome.sentence, seconds = outcome.seconds, usage = outcome.usage }
+    sentence = outcome.sentence, seconds = outcome.seconds, usage = outcome.usage, task = box and kept and kept.task.id,
+    network = network and { hosts = network.hosts, denied = network.denied, up = network.up, down = network.down } }
   sys.write(2, require("moonbox.json").encode(event) .. "\n")
 end
 
@@ -105,8 +149,23 @@ local function run(box, command, wanted, options)
   local outcome, message, code = box:exec { run = command, env = wanted.env, cwd = options.cwd, time = wanted.time,
     tty = wanted.tty, stdin = pass, stdout = pass, stderr = pass, forward = true }
   if wanted.tty then sys.cooked() end
-  outcome = outcome or { code = code, sentence = message }
-  report(options, box, outcome)
+  return outcome or { code = code, sentence = message }
+end
+
+-- Opens a sandbox for the plan, runs the command and ends both. Returns the exit code.
+local function run_plan(plan, command, wanted, options)
+  local kept, unkept = open_record(plan)
+  if unkept then
+    say(unkept)
+    return UNAVAILABLE
+  end
+  local box, message, code = require("moonbox.sandbox").open(plan, { signals = true, early = true,
+    flows = kept and kept.flows })
+  local outcome = box and run(box, command, wanted, options) or { code = code, sentence = message }
+  local closed, trouble = true, nil
+  if box then closed, trouble = box:close() end
+  report(options, box, outcome, kept, close_record(kept, outcome, box ~= nil))
+  if not closed then say(trouble) end
   return outcome.code
 end
 
@@ -127,15 +186,7 @@ function M.run(args)
   end
   local plan, refused = plan_for(options)
   if not plan then return refused end
-  local box, message, code = require("moonbox.sandbox").open(plan, { signals = true, early = true })
-  if not box then
-    report(options, nil, { code = code, sentence = message })
-    return code
-  end
-  local result = run(box, command, wanted, options)
-  local closed, trouble = box:close()
-  if not closed then say(trouble) end
-  return result
+  return run_plan(plan, command, wanted, options)
 end
 
 return M
