@@ -2,42 +2,49 @@
  *
  * Fed with the client's bytes in order, in pieces of any size. Every head has to carry exactly one Host, equal to the first
  * one's; bodies are passed over by Content-Length or chunk sizes. What a server could read differently (both lengths, two
- * different ones, obs-fold, bare CR, spaces before the colon, chunk sizes out of range) is bad, not guessed. */
+ * lengths, obs-fold, bare CR or LF, spaces before the colon, chunk extensions) is bad, not guessed. What a server makes of
+ * a request, such as a body that it doesn't read, can't be seen from here. */
 #ifndef MOONBOX_GATEWAY_HTTP_HEAD_H
 #define MOONBOX_GATEWAY_HTTP_HEAD_H
 
 #include "name.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
-enum { HTTP_HEAD_MAX = 65536 }; /* bytes of one head */
+enum { HTTP_HEAD_MAX = 65536 }; /* bytes of one head, or of the lines between chunks */
 
 enum http_result {
-    HTTP_MORE,    /* the bytes are fine so far; those fed until now that end a head or belong to a body may pass */
+    HTTP_MORE,    /* the bytes are fine so far and all taken; those that end a head or belong to a body may pass */
     HTTP_NOT,     /* the connection's first bytes are no HTTP request: everything may pass from now on */
-    HTTP_UPGRADE, /* a whole head with Upgrade, or CONNECT: hold what follows until the server's answer is known */
+    HTTP_UPGRADE, /* a head with Upgrade: its body may pass, what follows isn't taken until the server's answer is known */
     HTTP_BAD,     /* must not pass: `reason` says why */
 };
 
+/* Zero after http_head_init but for the state. All but host, requests and reason is http_head.c's own. */
 struct http_head {
-    char host[NAME_SIZE]; /* canonical, of the first request; an address literal is kept as its text; "" none yet */
-    char line[1024 * 8];  /* the line that is being read */
-    size_t have;          /* bytes of it */
+    char host[NAME_SIZE]; /* canonical, of the first request; an address is in its RFC 5952 form; "" none yet */
+    char line[320];       /* the start of a request line, or a field's value; no longer one matters */
+    char field[24];       /* the start of a field's name */
+    size_t have, named;   /* bytes of line and field that were there, kept or not */
     size_t head;          /* bytes of the head so far */
     uint64_t left;        /* bytes of body or chunk still to come */
-    int state;
-    bool chunked, upgrade, has_host, has_length, first;
-    unsigned requests; /* heads completed */
-    const char *reason;
+    uint64_t fed, cleared;
+    int state, matched, digits; /* matched: bytes of a version; digits: of a chunk's size, or of a first "HTTP/" */
+    bool odd, saw_http, version_0, has_host, has_length, chunked, upgrade, names_hosts, trailers;
+    unsigned requests;  /* heads completed */
+    const char *reason; /* of HTTP_BAD: a sentence without a stop */
 };
 
 void http_head_init(struct http_head *http);
 
-/* Feeds bytes. *passed is how many of all the bytes fed so far (this call's and held ones) may be forwarded: bytes of an
- * unfinished head are held back. */
+/* Feeds bytes. *passed is how many of all the bytes taken so far (this call's and held ones) may be forwarded: bytes of an
+ * unfinished head are held back. HTTP_NOT and HTTP_BAD are final. After HTTP_UPGRADE what lies behind *passed was not
+ * taken: it is fed again when more of the body has come, or after http_head_answered. */
 enum http_result http_head_feed(struct http_head *http, const uint8_t *bytes, size_t length, uint64_t *passed);
 
-/* After HTTP_UPGRADE: the server's answer began with status 101 (switched: all passes from now on) or another one. */
+/* After HTTP_UPGRADE: the server's answer began with status 101 (switched: all passes from now on, unless to another
+ * protocol that names hosts: HTTP or TLS) or another one. */
 void http_head_answered(struct http_head *http, bool switched);
 
 #endif

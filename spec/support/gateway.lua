@@ -1,0 +1,84 @@
+--- The gateway's parsers as specs call them: straight from build/lib/moonbox/core.so, declared by the headers themselves.
+local ffi = require "ffi"
+
+local M = {}
+
+local function declarations(name)
+  local handle = assert(io.open("core/gateway/" .. name .. ".h"))
+  local text = handle:read("*a"):gsub("#[^\n]*\n", "\n")
+  handle:close()
+  return text
+end
+
+ffi.cdef "typedef uint32_t socklen_t; struct sockaddr_storage;"
+for _, name in ipairs { "address", "name", "dns", "hello", "http_head" } do ffi.cdef(declarations(name)) end
+
+local C = ffi.load(require("moonbox.core").sys.realpath("build/lib/moonbox/core.so"))
+local NAME_SIZE = 254
+
+local hello_results = { [0] = "more", "not tls", "named", "nameless", "bad" }
+
+--- What hello_scan says about the first bytes of a connection: a word, and the name.
+function M.hello(bytes)
+  local name = ffi.new("char[?]", NAME_SIZE)
+  -- A copy of exactly this size, so that a sanitizer sees a read beyond it.
+  local copy = ffi.new("uint8_t[?]", math.max(1, #bytes))
+  ffi.copy(copy, bytes, #bytes)
+  local result = C.hello_scan(copy, #bytes, name)
+  return hello_results[tonumber(result)], ffi.string(name)
+end
+
+local http_results = { [0] = "more", "not", "upgrade", "bad" }
+
+--- A connection: `feed(bytes)` gives a word and the number of bytes that may pass; `answered(switched)`; `host()`,
+-- `reason()`, `requests()`.
+function M.http()
+  local http, passed = ffi.new "struct http_head", ffi.new("uint64_t[1]")
+  C.http_head_init(http)
+  return {
+    feed = function(bytes)
+      local result = C.http_head_feed(http, ffi.cast("const uint8_t *", bytes), #bytes, passed)
+      return http_results[tonumber(result)], tonumber(passed[0])
+    end,
+    answered = function(switched) C.http_head_answered(http, switched) end,
+    host = function() return ffi.string(http.host) end,
+    reason = function() return http.reason ~= nil and ffi.string(http.reason) or nil end,
+    requests = function() return http.requests end,
+  }
+end
+
+--- dns_parse: its code and the question.
+function M.dns_parse(bytes)
+  local question = ffi.new "struct dns_question"
+  return C.dns_parse(ffi.cast("const uint8_t *", bytes), #bytes, question), question
+end
+
+local function address(text)
+  local out = ffi.new "struct address"
+  assert(C.address_parse(text, out), text)
+  return out
+end
+
+--- dns_reply: the bytes of a reply. `answer` = { code =, a = address text, pointer = name, ttl =, refuse_more = }.
+function M.dns_reply(bytes, question, answer, size)
+  local a = ffi.new "struct dns_answer"
+  a.code, a.ttl, a.refuse_more = answer.code or 0, answer.ttl or 0, answer.refuse_more or false
+  if answer.a then a.a = address(answer.a) end
+  if answer.pointer then a.pointer = answer.pointer end
+  local out = ffi.new("uint8_t[?]", size or 1232)
+  local length = C.dns_reply(ffi.cast("const uint8_t *", bytes), #bytes, question, a, out, size or 1232)
+  return ffi.string(out, length)
+end
+
+--- The text of a question's reverse address, or nil.
+function M.reverse(question)
+  if question.reverse.length == 0 then return nil end
+  local text = ffi.new "char[46]"
+  C.address_format(question.reverse, text)
+  return ffi.string(text)
+end
+
+--- Whether the canonical `name` is `pattern`, or below it.
+function M.matches(name, pattern, below) return C.name_matches(name, pattern, below) end
+
+return M
