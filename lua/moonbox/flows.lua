@@ -96,6 +96,10 @@ local FAILED = { refused = true, unreachable = true, timeout = true }
 local function add(sum, flow)
   -- A watched connection has a line when it opens beside the one when it ends.
   if flow.open then return end
+  if flow.event == "warning" then
+    sum.warnings = sum.warnings + 1
+    return
+  end
   local host, count = host_of(sum, flow), flow.count or 1
   if flow.verdict == "deny" then
     if host.denied == 0 then
@@ -139,6 +143,7 @@ local function sentence_of(sum)
   end
   local more = sum.denied - #named
   local text = ("%s, %s up, %s down"):format(plural(sum.hosts, "host"), M.size(sum.up), M.size(sum.down))
+  if sum.warnings > 0 then text = text .. ", " .. plural(sum.warnings, "warning") end
   if sum.denied == 0 then return text end
   return text .. ", " .. sum.denied .. " denied: " .. table.concat(named, "; ")
     .. (more > 0 and ("; and %d more"):format(more) or "")
@@ -151,13 +156,13 @@ local function before(a, b)
   return a.host < b.host
 end
 
---- What the flows of a file come to: { hosts, denied = hosts that were refused something, up, down = bytes, by_host =
--- { { host, connections, failed, denied, up, down, rule, reason }, … at most 500 }, sentence }, or nil where nothing
--- was asked for or nothing was kept.
+--- What the flows of a file come to: { hosts, denied = hosts that were refused something, warnings, up, down = bytes,
+-- by_host = { { host, connections, failed, denied, up, down, rule, reason }, … at most 500 }, sentence }, or nil
+-- where nothing was asked for or nothing was kept.
 function M.summary(path)
   local reader = M.open(path)
   if not reader then return nil end
-  local sum = { hosts = 0, denied = 0, up = 0, down = 0, by_key = {}, list = {} }
+  local sum = { hosts = 0, denied = 0, warnings = 0, up = 0, down = 0, by_key = {}, list = {} }
   for flow in function() return (reader:next()) end do add(sum, flow) end
   reader:close()
   if sum.hosts == 0 then return nil end
@@ -165,7 +170,8 @@ function M.summary(path)
   table.sort(sum.list, before)
   local listed = json.array {}
   for i = 1, math.min(#sum.list, MOST_LISTED) do listed[i] = sum.list[i] end
-  return { hosts = sum.hosts, denied = sum.denied, up = sum.up, down = sum.down, by_host = listed, sentence = sentence }
+  return { hosts = sum.hosts, denied = sum.denied, warnings = sum.warnings, up = sum.up, down = sum.down,
+    by_host = listed, sentence = sentence }
 end
 
 return M

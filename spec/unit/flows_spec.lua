@@ -24,6 +24,9 @@ local denied = '{"time":1763940002.0,"event":"dns","name":"evil.example","type":
 local packet = '{"time":1763940003.0,"event":"packet","address":"203.0.113.99","port":443,"protocol":"udp","verdict":"deny",'
   .. '"reason":"only TCP and DNS leave the sandbox"}'
 
+local warning = '{"time":1763940004.0,"event":"warning","name":"a.example.org","address":"203.0.113.10","port":443,'
+  .. '"verdict":"allow","rule":"p.lua:30","reason":"much is going out"}'
+
 describe("flows", function()
   before_each(function()
     directory = os.tmpname()
@@ -48,6 +51,13 @@ describe("flows", function()
     assert.equal("p.lua:23", by["evil.example"].rule)
     assert.equal("203.0.113.99", sum.by_host[1].host)
     assert.equal("a.example.org", sum.by_host[3].host)
+  end)
+
+  it("count what on.connect warned of beside the connections", function()
+    local sum = flows.summary(write { allowed, warning })
+    assert.equal(1, sum.warnings)
+    assert.equal(1, sum.by_host[1].connections)
+    assert.equal("1 host, 1000 B up, 2.0 MB down, 1 warning", sum.sentence)
   end)
 
   it("are no summary where nothing was asked for", function()
@@ -107,7 +117,7 @@ describe("flows", function()
   end)
 
   it("are lines for people", function()
-    local path = write { allowed, denied, packet, opened, failed }
+    local path = write { allowed, denied, packet, opened, failed, warning }
     local reader = assert(flows.open(path))
     local lines = {}
     for flow in function() return (reader:next()) end do lines[#lines + 1] = cli.line(flow):gsub("%s+", " ") end
@@ -118,6 +128,7 @@ describe("flows", function()
       "23:20:03.000 deny :443/udp 203.0.113.99 only TCP and DNS leave the sandbox ",
       "23:20:00.000 allow a.example.org:443 203.0.113.10 opened, p.lua:18 ",
       "23:20:01.500 allow b.example.org:22 203.0.113.11 0 B 0 B refused, p.lua:20 ",
+      "23:20:04.000 allow a.example.org:443 203.0.113.10 warning, much is going out, p.lua:30 ",
     }, lines)
   end)
 end)

@@ -53,9 +53,10 @@ local HEAD = row { "TIME", "STEP", "VERDICT", "NAME", "ADDRESS", "UP", "DOWN", "
 local function why(flow)
   local parts = {}
   if flow.open then parts[1] = "opened" end
+  if flow.event == "warning" then parts[1] = "warning" end
   if flow.event == "dns" then parts[1] = "DNS " .. (flow.type or "") end
   if flow.outcome and flow.outcome ~= "closed" then parts[#parts + 1] = flow.outcome end
-  if flow.verdict == "deny" and flow.reason then parts[#parts + 1] = flow.reason end
+  if (flow.verdict == "deny" or flow.event == "warning") and flow.reason then parts[#parts + 1] = flow.reason end
   if flow.sni and flow.sni ~= flow.name then parts[#parts + 1] = "SNI " .. flow.sni end
   if flow.rule then parts[#parts + 1] = flow.rule end
   local text = table.concat(parts, ", ")
