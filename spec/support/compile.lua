@@ -4,6 +4,12 @@ local box = require "support.box"
 local M = { INSIDE = "/opt/spec" }
 
 local SHARED = "build/spec"
+
+-- What helpers are made of beside their own file. Those that call the core get it compiled in.
+local WITH = {
+  capture = { "spec/helpers/capture_client.c", "core/capture.c", "core/netns.c", "core/netlink.c", "core/nft.c",
+    "core/ruleset.c", "core/err.c", "core/util.c" },
+}
 local private
 
 local function writable(directory)
@@ -25,17 +31,23 @@ local function folder()
   return private
 end
 
+local function build(directory, name)
+  local is_assembler = io.open("spec/helpers/" .. name .. ".S")
+  if is_assembler then is_assembler:close() end
+  local sources = ("spec/helpers/%s%s %s"):format(name, is_assembler and ".S" or ".c",
+    table.concat(WITH[name] or {}, " "))
+  local headers = "spec/helpers/*.h" .. (WITH[name] and " core/*.h" or "")
+  local out = directory .. "/" .. name
+  local flags = is_assembler and "-m32 -nostdlib -static" or "-std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread"
+  return box.shell(('[ -e %s ] && [ -z "$(find %s %s -newer %s)" ] || { cc %s -o %s.$$ %s && mv %s.$$ %s; }')
+    :format(out, sources, headers, out, flags, out, sources, out, out))
+end
+
 --- Builds the named helpers where they are older than their source. Returns the folder's absolute path.
 function M.helpers(...)
   local directory = folder()
   for _, name in ipairs { ... } do
-    local is_assembler = io.open("spec/helpers/" .. name .. ".S")
-    if is_assembler then is_assembler:close() end
-    local source = "spec/helpers/" .. name .. (is_assembler and ".S" or ".c")
-    local out = directory .. "/" .. name
-    local flags = is_assembler and "-m32 -nostdlib -static" or "-std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread"
-    local result = box.shell(("[ %s -nt %s ] && [ %s -nt spec/helpers/answer.h ] || { cc %s -o %s.$$ %s && mv %s.$$ %s; }")
-      :format(out, source, out, flags, out, source, out, out))
+    local result = build(directory, name)
     assert(result.code == 0, result.stderr)
   end
   return require("moonbox.core").sys.realpath(directory)
