@@ -10,24 +10,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-void affinity_gather(cpu_set_t *before)
-{
-    cpu_set_t here;
-    int cpu = sched_getcpu();
-    CPU_ZERO(before);
-    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof *before, before) < 0)
-        return;
-    CPU_ZERO(&here);
-    CPU_SET(cpu, &here);
-    sched_setaffinity(0, sizeof here, &here);
-}
-
-void affinity_spread(const cpu_set_t *before)
-{
-    if (CPU_COUNT(before) > 0)
-        sched_setaffinity(0, sizeof *before, before);
-}
-
 int affinity_pin(int processors, unsigned spread, struct err *err)
 {
     cpu_set_t allowed, chosen;

@@ -7,12 +7,6 @@
 
 #include <sched.h>
 
-/* Setting up a sandbox is a conversation of two processes that wait for each other; on one processor they need not wake
- * another for each word. Keeps the caller, and what it starts, on the processor that it is on, and stores in *before
- * where it was allowed. A hint: trouble changes nothing and is not reported. */
-void affinity_gather(cpu_set_t *before);
-void affinity_spread(const cpu_set_t *before);
-
 /* Pins the calling process to `processors` of those it may use now (all, when there are no more), beginning at one
  * that depends on `spread`, so that sandboxes do not all share the first ones. */
 int affinity_pin(int processors, unsigned spread, struct err *err);

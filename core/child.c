@@ -136,14 +136,20 @@ static int host_name(struct child *c, struct err *err)
     return 0;
 }
 
-static int network(struct child *c, struct err *err)
+static int low_ports(struct child *c, struct err *err)
 {
-    if (netns_loopback_up(err) < 0)
-        return -1;
     if (!c->request->plan->low_ports)
         return 0;
     cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     return proc < 0 ? err_sys(err, "open /proc") : netns_allow_low_ports(proc, err);
+}
+
+/* Late: the kernel tears the network namespace of an earlier sandbox down after its end, and until then keeps the lock
+ * that this needs (rtnl). */
+static int loopback(struct child *c, struct err *err)
+{
+    (void)c;
+    return netns_loopback_up(err);
 }
 
 static int root_directory(struct child *c, struct err *err)
@@ -230,7 +236,6 @@ static int clean_identity(struct child *c, struct err *err)
 static int processors(struct child *c, struct err *err)
 {
     int pin = c->request->pin;
-    affinity_spread(c->request->processors);
     return pin > 0 ? affinity_pin(pin, (unsigned)c->request->supervisor, err) : 0;
 }
 
@@ -264,9 +269,10 @@ static const struct {
     {"open the storage folder", open_storage},
     {"take the outer namespace's ids", outer_ids},
     {"set the host name", host_name},
-    {"set up the network namespace", network},
+    {"allow low ports", low_ports},
     {"build the root directory", root_directory},
     {"enter the control groups", control_groups},
+    {"bring loopback up", loopback},
     {"take the agent's ids", agent_ids},
     {"enter the nested user namespace", nested_namespace},
     {"join a new session keyring", session_keyring},

@@ -6,7 +6,6 @@
 #ifndef MOONBOX_CHILD_H
 #define MOONBOX_CHILD_H
 
-#include "affinity.h"
 #include "idmap.h"
 #include "plan.h"
 
@@ -19,8 +18,7 @@ struct child_request {
     int storage;
     int disk; /* a detached mount that is the writable filesystem instead; -1 none */
     pid_t supervisor;
-    const cpu_set_t *processors; /* where it may run in the end */
-    int pin;                     /* processors to stay on; 0 any */
+    int pin; /* processors to stay on; 0 any */
 };
 
 _Noreturn void child_main(const struct child_request *request);

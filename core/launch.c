@@ -149,13 +149,6 @@ static int catch_signals(struct launch *l, struct err *err)
     return l->sandbox->signals >= 0 ? 0 : err_sys(err, "watch signals");
 }
 
-static int gather(struct launch *l, struct err *err)
-{
-    (void)err;
-    affinity_gather(&l->sandbox->processors);
-    return 0;
-}
-
 static int clone_child(struct launch *l, struct err *err)
 {
     const uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -171,16 +164,15 @@ static int clone_child(struct launch *l, struct err *err)
         return err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)");
     if (pid == 0) {
         close(pair[0]);
-        const struct child_request request = {l->plan,
-                                              l->map,
-                                              pair[1],
-                                              l->grants,
-                                              keeper ? keeper->path : NULL,
-                                              keeper ? keeper->folder : -1,
-                                              l->disk,
-                                              supervisor,
-                                              &l->sandbox->processors,
-                                              l->options->pin};
+        const struct child_request request = {.plan = l->plan,
+                                              .map = l->map,
+                                              .socket = pair[1],
+                                              .grants = l->grants,
+                                              .storage_path = keeper ? keeper->path : NULL,
+                                              .storage = keeper ? keeper->folder : -1,
+                                              .disk = l->disk,
+                                              .supervisor = supervisor,
+                                              .pin = l->options->pin};
         child_main(&request);
     }
     l->sandbox->pid = pid;
@@ -202,11 +194,15 @@ static const struct {
     const char *name;
     int (*run)(struct launch *, struct err *);
 } steps[] = {
-    {"choose the ids", choose_ids},   {"open what the host grants", open_grants},
-    {"mount the disk", mount_disk},   {"make the control groups", make_groups_first},
-    {"watch signals", catch_signals}, {"stay on one processor", gather},
-    {"clone", clone_child},           {"write the id maps", write_maps},
-    {"let the child go", let_go},     {"hand the control groups over", send_groups},
+    {"choose the ids", choose_ids},
+    {"open what the host grants", open_grants},
+    {"mount the disk", mount_disk},
+    {"make the control groups", make_groups_first},
+    {"watch signals", catch_signals},
+    {"clone", clone_child},
+    {"write the id maps", write_maps},
+    {"let the child go", let_go},
+    {"hand the control groups over", send_groups},
 };
 
 static void close_grants(struct launch *l)

@@ -177,8 +177,6 @@ void sandbox_resize(struct running *running, int rows, int cols)
 int sandbox_close(struct sandbox *sandbox, struct err *err)
 {
     int result = 0;
-    if (!sandbox->ready)
-        affinity_spread(&sandbox->processors);
     if (sandbox->pidfd >= 0) {
         siginfo_t info;
         sys_pidfd_send_signal(sandbox->pidfd, SIGKILL);

@@ -2,7 +2,6 @@
 #ifndef MOONBOX_SANDBOX_H
 #define MOONBOX_SANDBOX_H
 
-#include "affinity.h"
 #include "cgroup.h"
 #include "err.h"
 #include "keeper.h"
@@ -39,8 +38,7 @@ struct sandbox {
     struct running *commands;
     uint32_t next_id;
     bool keeper_gone;
-    cpu_set_t processors; /* where the supervisor may run; it stays on one until the sandbox is ready */
-    bool ready;           /* init has said so; until then nothing of a tenant has run */
+    bool ready; /* init has said so; until then nothing of a tenant has run */
     char why[WIRE_MAX_REPLY + 32];
 };
 

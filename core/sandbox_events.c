@@ -51,7 +51,6 @@ static bool take_outcome(struct sandbox *sandbox, const struct wire_reader *read
     if (sandbox->ready)
         return false;
     sandbox->ready = true;
-    affinity_spread(&sandbox->processors);
     if (reader->header.type == WIRE_READY)
         return reader->header.length == 0;
     if (reader->header.length != sizeof *failed)
