@@ -2,12 +2,8 @@
 
 #include "util.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -116,62 +112,4 @@ void probe_network(const struct probe_case *with, struct probe_fact *fact)
         return;
     }
     probe_yes(fact, "made, with its loopback interface up");
-}
-
-struct table_message {
-    struct nlmsghdr header;
-    struct nfgenmsg family;
-    struct nlattr name;
-    char text[8];
-};
-
-static size_t batch_mark(char *at, uint16_t type)
-{
-    struct {
-        struct nlmsghdr header;
-        struct nfgenmsg family;
-    } mark = {{sizeof mark, type, NLM_F_REQUEST, 0, 0}, {AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)}};
-    memcpy(at, &mark, sizeof mark);
-    return sizeof mark;
-}
-
-/* Sends "add table inet probe" and reads the kernel's verdict. 0, or -1 with errno. */
-static int add_table(int fd)
-{
-    struct table_message add = {
-        {sizeof add, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK, 1, 0},
-        {1 /* NFPROTO_INET */, NFNETLINK_V0, 0},
-        {NLA_HDRLEN + 6, NFTA_TABLE_NAME},
-        "probe"};
-    char batch[256], answer[1024];
-    size_t size = batch_mark(batch, NFNL_MSG_BATCH_BEGIN);
-    memcpy(batch + size, &add, sizeof add);
-    size += sizeof add;
-    size += batch_mark(batch + size, NFNL_MSG_BATCH_END);
-    struct timeval second = {1, 0};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
-    if (send(fd, batch, size, 0) < 0)
-        return -1;
-    ssize_t n = recv(fd, answer, sizeof answer, 0);
-    if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)))
-        return -1;
-    const struct nlmsghdr *header = (const struct nlmsghdr *)(const void *)answer;
-    const struct nlmsgerr *verdict = NLMSG_DATA(header);
-    errno = header->nlmsg_type == NLMSG_ERROR ? -verdict->error : EPROTO;
-    return errno ? -1 : 0;
-}
-
-/* An nftables table in a network namespace of one's own. */
-void probe_nftables(const struct probe_case *with, struct probe_fact *fact)
-{
-    (void)with;
-    if (probe_enter(CLONE_NEWNET, fact) < 0)
-        return;
-    cleanup_fd int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-    if (fd < 0)
-        probe_no(fact, "open a netfilter socket");
-    else if (add_table(fd) < 0)
-        probe_no(fact, "add a table in a new network namespace");
-    else
-        probe_yes(fact, "a table was added in a new network namespace");
 }

@@ -23,7 +23,9 @@ void probe_no(struct probe_fact *fact, const char *fmt, ...) __attribute__((form
 int probe_enter(int flags, struct probe_fact *fact);
 
 /* probe_namespaces.c */
-probe_function probe_namespaces, probe_proc, probe_network, probe_nftables;
+probe_function probe_namespaces, probe_proc, probe_network;
+/* probe_capture.c */
+probe_function probe_nftables, probe_capture;
 /* probe_files.c */
 probe_function probe_overlay, probe_overlay_tmpfs, probe_mount_api, probe_idmapped, probe_user_xattr, probe_loop;
 /* probe_kernel.c */

@@ -4,7 +4,7 @@ local fixes = require "moonbox.doctor_fixes"
 
 local M = {}
 
--- `need`: "all" = no sandbox without it; "disk", "ids" = policies that ask for it; "git" = pipelines; else a
+-- `need`: "all" = no sandbox without it; "disk", "ids", "network" = policies that ask for it; "git" = pipelines; else a
 -- note. `only`: a row for "user" (not for root). Facts that are not listed only explain others.
 local ROWS = {
   { "user_namespace", "user namespaces", need = "all" },
@@ -34,19 +34,25 @@ local ROWS = {
   { "cgroup.kill", "  kill as one" },
   { "memory_peak", "  memory peak" },
   { "landlock", "Landlock" },
-  { "nftables", "nftables" },
+  { "capture", "network gateway", need = "network" },
+  { "nftables", "  nftables", need = "network" },
+  { "nft_tproxy", "  steering to it", need = "network" },
+  { "nft_log", "  refusing and logging", need = "network" },
+  { "nft_queue", "  held connections" },
   { "git", "git", need = "git" },
   { "fuse", "/dev/fuse" },
   { "kvm", "/dev/kvm" },
   { "loop", "loop devices" },
 }
 
+local SOME = { ids = true, network = true }
+
 local function row_of(entry, fact, host)
   local row = { name = entry[1], title = entry[2], need = entry.need, state = "ok", text = fact.detail,
     code = fact.code }
   if fact.ok then return row end
-  -- Subordinate ids matter to policies that ask for them; which do is said with the policies.
-  row.state = (entry.need and entry.need ~= "ids") and "missing" or "note"
+  -- What only some policies ask for is said with those policies.
+  row.state = (entry.need and not SOME[entry.need]) and "missing" or "note"
   row.text = fact.code and ("%s: %s"):format(fact.detail, fact.code) or fact.detail
   local fix = fixes[entry[1]](fact, host)
   row.why, row.now, row.lasting = fix.why, fix.now, fix.lasting
@@ -75,7 +81,7 @@ end
 local function lacks(plan, rows, host)
   local out = {}
   local wanted = { all = true, disk = plan.storage.kind == "disk",
-    ids = plan.ids == "subordinate" and not host.root }
+    ids = plan.ids == "subordinate" and not host.root, network = plan.network.mode ~= "none" }
   for _, row in ipairs(rows) do
     if row.state ~= "ok" and row.need and wanted[row.need] then
       out[#out + 1] = ("%s: %s"):format((row.title:gsub("^ +", "")), row.text)

@@ -167,11 +167,40 @@ function M.idmapped_mount(_, host)
     or "only root can; not used yet" }
 end
 
-function M.nftables(fact, host)
+-- The kernel loads these by itself where they are installed and it may; what it says then is in the row.
+local function modules(why, ...)
+  local names = table.concat({ ... }, " ")
+  return { why = why, now = "sudo modprobe -a " .. names,
+    lasting = ("printf '%%s\\n' %s | sudo tee -a /etc/modules-load.d/moonbox.conf"):format(names) }
+end
+
+local function network_part(why, ...)
+  local names = { ... }
+  return function(_, host)
+    local network = host.facts.network_namespace
+    if network and not network.ok then return namespaces(network, host) end
+    return modules(why, unpack(names))
+  end
+end
+
+M.nftables = network_part("policies with a network need it", "nf_tables")
+M.nft_tproxy = network_part("policies with a network need it", "nft_tproxy")
+M.nft_log = network_part("policies with a network need it", "nft_log", "nfnetlink_log", "nft_reject_inet")
+M.nft_queue = network_part("without it a connection that will be refused is accepted first, then reset",
+  "nft_queue", "nfnetlink_queue")
+
+-- Its parts have rows of their own; what is left is in the sentence.
+function M.capture(fact, host)
   local network = host.facts.network_namespace
-  if network and not network.ok then return namespaces(fact, host) end
-  return { why = "rules for a sandbox's traffic, not used yet", now = "sudo modprobe nf_tables",
-    lasting = "echo nf_tables | sudo tee /etc/modules-load.d/nf_tables.conf" }
+  if network and not network.ok then return namespaces(network, host) end
+  if fact.detail:match("ipv6%.disable") then
+    return { why = "the gateway listens on one socket for IPv4 and IPv6",
+      now = "boot without ipv6.disable=1; net.ipv6.conf.all.disable_ipv6=1 may stay" }
+  end
+  local names = fact.detail:match("kernel modules? ([%w_, ]+)%)")
+  if names then return modules("policies with a network need it", (names:gsub(",", ""))) end
+  return { why = "policies with a network need it",
+    now = "boot a kernel with CONFIG_NF_TABLES_INET (Debian's and Ubuntu's have it)" }
 end
 
 function M.fuse(fact, host)

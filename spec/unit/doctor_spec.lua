@@ -11,7 +11,8 @@ local GOOD = {
   subgid = "65536 ids", newuidmap = "/usr/bin/newuidmap", newgidmap = "/usr/bin/newgidmap",
   ["cgroup.version"] = "version 2", ["cgroup.cpu"] = "version 2", ["cgroup.memory"] = "version 2",
   ["cgroup.pids"] = "version 2", ["cgroup.kill"] = "yes", memory_peak = "yes", landlock = "version 4",
-  nftables = "works", git = "/usr/bin/git", fuse = "opens", kvm = "runs", loop = "opened",
+  nftables = "works", nft_tproxy = "works", nft_log = "works", nft_queue = "works",
+  capture = "exact", git = "/usr/bin/git", fuse = "opens", kvm = "runs", loop = "opened",
 }
 
 local USER = { root = false, user = "sam", executable = "/opt/moonbox",
@@ -98,8 +99,23 @@ local CASES = {
   { "cgroup.kill", { ["cgroup.kill"] = { "no cgroup.kill", "ENOENT" } }, "note", USER },
   { "memory_peak", { memory_peak = { "no memory.peak", "ENOENT" } }, "note", USER },
   { "landlock", { landlock = { "landlock", "EOPNOTSUPP" } }, "note", USER, "Linux 5.13", "lsm=" },
-  { "nftables", { nftables = { "add", "EOPNOTSUPP" } }, "note", USER, "modprobe nf_tables",
+  { "nftables", { nftables = { "add", "EOPNOTSUPP" } }, "note", USER, "modprobe -a nf_tables",
     "modules-load.d" },
+  { "nftables", { nftables = NO_USERNS, network_namespace = NO_USERNS, ["sysctl.max_user_namespaces"] = "0" },
+    "note", USER, "user.max_user_namespaces=15000" },
+  { "nft_tproxy", { nft_tproxy = { "add", "ENOENT" } }, "note", USER, "sudo modprobe -a nft_tproxy",
+    "printf '%s\\n' nft_tproxy | sudo tee -a /etc/modules-load.d/moonbox.conf" },
+  { "nft_log", { nft_log = { "add", "ENOENT" } }, "note", USER, "modprobe -a nft_log nfnetlink_log" },
+  { "nft_queue", { nft_queue = { "add", "ENOENT" } }, "note", ROOT, "modprobe -a nft_queue nfnetlink_queue" },
+  { "capture", { capture = { "can't listen for logged packets (kernel module nfnetlink_log)", "EINVAL" } }, "note",
+    USER, "sudo modprobe -a nfnetlink_log" },
+  { "capture", { capture = { "can't add a rule (kernel modules nft_log, nft_reject_inet)", "ENOENT" } }, "note",
+    USER, "sudo modprobe -a nft_log nft_reject_inet" },
+  { "capture", { capture = { "IPv6 is switched off in the kernel; boot without ipv6.disable=1", "EAFNOSUPPORT" } },
+    "note", USER, "without ipv6.disable=1" },
+  { "capture", { capture = { "add an nftables table", "EOPNOTSUPP" } }, "note", ROOT, "CONFIG_NF_TABLES_INET" },
+  { "capture", { capture = NO_USERNS, network_namespace = NO_USERNS, confined = { "filtered" } }, "note", USER,
+    "--security-opt" },
   { "git", { git = { "no git in PATH", "ENOENT" } }, "missing", USER, "apt-get install git" },
   { "fuse", { fuse = { "open /dev/fuse", "ENOENT" } }, "note", USER, "modprobe fuse" },
   { "kvm", { kvm = { "open /dev/kvm", "EACCES" } }, "note", USER, "--groups kvm" },
@@ -135,6 +151,23 @@ describe("doctor's rows", function()
     local mine, roots = doctor.rows(facts {}, USER), doctor.rows(facts {}, ROOT)
     for _, found in ipairs(mine) do assert.equal("ok", found.state) end
     assert.equal(#mine - 4, #roots)
+  end)
+end)
+
+describe("doctor's word on a policy", function()
+  local function lacks(name, broken)
+    local rows = doctor.rows(facts(broken), ROOT)
+    local groups = {}
+    for _, controller in ipairs { "cpu", "memory", "pids" } do groups[controller] = { version = 2 } end
+    return table.concat(doctor.policy(name, rows, ROOT, groups).host, "\n")
+  end
+
+  it("refuses those with a network where it can't be captured, and no others", function()
+    local broken = { capture = { "add a tproxy rule", "ENOENT" } }
+    assert.equal("network gateway: add a tproxy rule: ENOENT", lacks("codex", broken))
+    assert.equal("", lacks("offline", broken))
+    assert.equal("", lacks("codex", {}))
+    assert.equal("", lacks("codex", { nft_queue = { "add", "ENOENT" } }))
   end)
 end)
 
