@@ -238,7 +238,7 @@ static void put_resolver(struct buffer *b, const char *text)
     if (text && (!address_parse(host, &address) || *end))
         fail(b, "resolver; write an address and a port", text);
     put_address(b, &address);
-    put_port(b, text ? (double)number : 0, true);
+    put_port(b, text ? (double)number : 0, !text);
 }
 
 static void put_hosts(lua_State *L, struct buffer *b, int at)
