@@ -91,6 +91,8 @@ local function cut(network, rule, only_rows)
   for _, only in ipairs(only_rows) do
     for _, name in ipairs(only.names) do
       local asked, opens = target(network, name)
+      -- Rows about a name with a fixed internal address keep their place among the others.
+      if rule.word == "allow" and not name.internal then asked, opens = name, "allow" end
       if opens == rule.word then
         asked = { form = asked.form, name = asked.name, port = name.port, internal = asked.internal }
         for _, wide in ipairs(rule.names) do meet(found, rule, wide, only, asked) end
