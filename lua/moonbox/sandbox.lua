@@ -109,13 +109,7 @@ local function network_options(plan, options)
   return options.flows, options.step
 end
 
---- Opens a sandbox. Options: `storage`, an existing private directory that keeps the writable files between boxes
--- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`; `early`, to return before the
--- sandbox is set up: trouble with that then shows at the first command; `flows`, the path of the file that the gateway
--- appends what is reached and refused to, in which `step` is named; without it that is not written down.
--- Returns a box, or nil, sentence, exit code.
-function M.open(plan, options)
-  options = options or {}
+local function open_new(plan, options)
   local groups = core.cgroups()
   local why = refuse(plan, groups)
   if why then return nil, why, M.CANNOT end
@@ -153,6 +147,39 @@ function M.open(plan, options)
     end
   end
   return box
+end
+
+-- A box that was made ahead: nil when there is none, or when the options want what only a new one can have.
+local function from_pool(plan, options)
+  if options.storage or options.signals or options.flows then return nil end
+  local box = require("moonbox.pool").take(plan)
+  if not box then return nil end
+  if not options.early and not box.running:ready() then
+    box:close()
+    return nil
+  end
+  box.on_event, box.pooled = options.on_event or box.on_event, true
+  return box
+end
+
+--- Opens a sandbox. Options: `storage`, an existing private directory that keeps the writable files between boxes
+-- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`; `early`, to return before the
+-- sandbox is set up: trouble with that then shows at the first command; `flows`, the path of the file that the gateway
+-- appends what is reached and refused to, in which `step` is named; without it that is not written down.
+-- Returns a box, or nil, sentence, exit code.
+function M.open(plan, options)
+  options = options or {}
+  local box = from_pool(plan, options)
+  if box then return box end
+  return open_new(plan, options)
+end
+
+--- Keeps `count` boxes ready for M.open(plan) with no other options than `on_event` and `early`: each that is taken is
+-- made up for while its first command runs. A box that waits executes the plan as it is now, so a plan that has boxes
+-- ready must not be changed. 0 ends those that wait; they end with the program in any case.
+-- Returns true, or nil, sentence, exit code.
+function M.ready(plan, count)
+  return require("moonbox.pool").keep(plan, count, function() return open_new(plan, { early = true }) end)
 end
 
 local function stream(value, spec)
@@ -197,6 +224,10 @@ function Box:exec(spec)
     pty = spec.tty, rows = rows, cols = cols,
   }
   if not id then return nil, message, M.NOT_STARTED end
+  if self.pooled then
+    self.pooled = nil
+    require("moonbox.pool").refill(self.plan)
+  end
   return require("moonbox.supervise").run(self, id, spec, began)
 end
 

@@ -4,6 +4,9 @@ local sandbox = require "moonbox.sandbox"
 
 local ROUNDS, BATCHES, BATCH, DECISIONS = 60, 12, 10, 20000
 
+-- Boxes that wait while one is used.
+local AHEAD = 2
+
 local function lines(command)
   local pipe = assert(io.popen(command))
   local numbers = {}
@@ -67,11 +70,15 @@ end
 
 local function through_lua()
   local plan = assert(require("moonbox.plan").load("offline"))
-  loop("Lua: open a box, /bin/true, close", function()
+  local function one()
     local box = assert(sandbox.open(plan))
     run_true(box)
     assert(box:close())
-  end, "bare clone3 + exec", "namespaces", 2.5)
+  end
+  loop("Lua: open a box, /bin/true, close", one, "bare clone3 + exec", "namespaces", 2.5)
+  assert(sandbox.ready(plan, AHEAD))
+  loop(("Lua: the same, %d boxes made ahead"):format(AHEAD), one, "bare clone3 + exec", "namespaces", 2.5)
+  assert(sandbox.ready(plan, 0))
   local live = assert(sandbox.open(plan))
   loop("Lua: /bin/true in a live box", function() run_true(live) end, "fork + exec + wait", "plain")
   assert(live:close())
