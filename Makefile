@@ -19,7 +19,7 @@ B ?= build
 # THING=DEBIAN_PACKAGE: a program; box:PROGRAM, which sandboxes run too and so must be among the system's; lib:NAME as
 # pkg-config knows it; or a path. What is there already is not asked for.
 NEED_BUILD = gcc=gcc /usr/include/stdio.h=libc6-dev pkg-config=pkg-config luajit=luajit lib:luajit=libluajit-5.1-dev \
-	lib:libseccomp=libseccomp-dev lib:libcap=libcap-dev lib:yaml-0.1=libyaml-dev
+	lib:libseccomp=libseccomp-dev lib:libcap=libcap-dev lib:yaml-0.1=libyaml-dev lib:libcares=libc-ares-dev
 NEED_DEMO = box:git=git box:node=nodejs box:npm=npm
 NEED_TEST = $(NEED_DEMO) /usr/bin/busted=lua-busted box:python3=python3 script=bsdutils tmux=tmux newuidmap=uidmap \
 	setpriv=util-linux ps=procps setcap=libcap2-bin ip=iproute2
@@ -40,17 +40,15 @@ endif
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 # The program is linked statically where the distribution has the archives: a cold start then maps and binds nothing.
 STATIC ?= $(shell printf 'int main(void){return 0;}' > $(B)/static.c 2>/dev/null && \
-	$(CC) -static-pie -o $(B)/static.out $(B)/static.c -l:libluajit-5.1.a -l:libcap.a -l:libyaml.a 2>/dev/null && echo yes)
+	$(CC) -static-pie -o $(B)/static.out $(B)/static.c -l:libluajit-5.1.a -l:libcap.a -l:libyaml.a -l:libcares.a \
+	2>/dev/null && echo yes)
 ifneq ($(SANITIZE),)
 STATIC =
 endif
-# The linker's word on dlopen and getpwuid in a static program: neither is called where it matters.
-NO_WARNINGS = $(shell $(CC) -Wl,--no-warnings -shared -o $(B)/static.out -x c /dev/null 2>/dev/null && \
-	echo -Wl$(comma)--no-warnings)
-PROGRAM_LIBS = $(if $(STATIC),$(NO_WARNINGS) -static-pie -l:libluajit-5.1.a -l:libcap.a -l:libyaml.a,\
+PROGRAM_LIBS = $(if $(STATIC),-static-pie -l:libluajit-5.1.a -l:libcap.a -l:libyaml.a -l:libcares.a,\
 	-pie -Wl$(comma)-E $(shell pkg-config --libs luajit) $(LIBS)) -lm
 comma = ,
-LIBS = $(shell pkg-config --libs libcap yaml-0.1)
+LIBS = $(shell pkg-config --libs libcap yaml-0.1 libcares)
 
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPTIMISE) $(WARNINGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
 LDFLAGS_ALL = -Wl,-z,relro,-z,now $(SANITIZE) $(LDFLAGS)
@@ -89,9 +87,11 @@ endef
 all: $(B)/moonbox $(B)/lib/moonbox/core.so
 	@:
 
+# The linker's word on dlopen and getpwuid in a static program is kept for when it fails: neither is called where it
+# matters.
 $(B)/moonbox: $(B)/core/main.o $(B)/modules.o $(CORE_OBJECTS) $(if $(SANITIZE),$(B)/sanitizer.o)
 	$(say) link $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROGRAM_LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PROGRAM_LIBS) 2>$@.log || { cat $@.log >&2; exit 1; }
 
 $(B)/lib/moonbox/core.so: $(CORE_OBJECTS)
 	@mkdir -p $(@D)

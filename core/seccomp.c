@@ -52,6 +52,15 @@ int seccomp_install(enum seccomp_profile profile, struct err *err)
     return 0;
 }
 
+int seccomp_install_gateway(struct err *err)
+{
+    /* As above. */
+    struct sock_fprog filter = {ARRAY_LEN(seccomp_gateway), (struct sock_filter *)seccomp_gateway};
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0)
+        return err_sys(err, "filter the gateway's system calls");
+    return 0;
+}
+
 struct seccomp_program seccomp_program(enum seccomp_profile profile, size_t index)
 {
     return programs[profile][index];

@@ -22,6 +22,10 @@ int seccomp_find_profile(const char *name, struct err *err);
  */
 int seccomp_install(enum seccomp_profile profile, struct err *err);
 
+/* The same for the gateway process: sockets of the internet, pipes, memory and time; nothing that takes a path. What
+ * is not listed answers EPERM. */
+int seccomp_install_gateway(struct err *err);
+
 /* ---- for tests and `moonbox doctor` ---- */
 
 /* One BPF program of a profile; `name` is "arguments" or "numbers". Borrowed, constant. */

@@ -208,8 +208,7 @@ static void emit_rows(void)
     printf("};\n\n");
 }
 
-/* ---- argument rules: each call below refuses, with `code`, what all the comparisons that it gets match ----
- */
+/* ---- argument rules: each call below refuses, with `code`, what all the comparisons that it gets match ---- */
 
 static void refuse(scmp_filter_ctx filter, int code, int call, unsigned count, const struct scmp_arg_cmp *when)
 {
@@ -320,6 +319,54 @@ static void emit_arguments(void)
     emit(filter, "arguments");
 }
 
+/* ---- the gateway's own filter ---- */
+
+static void allow_if(scmp_filter_ctx filter, const char *name, unsigned count, const struct scmp_arg_cmp *when)
+{
+    int call = seccomp_syscall_resolve_name(name);
+    int failed = call < 0 ? 0 : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, count, when);
+    if (failed)
+        die(-failed, "gateway: %s", name);
+}
+
+/* Memory that can be run is never asked for: the gateway compiles nothing. */
+static void allow_memory(scmp_filter_ctx filter)
+{
+    enum { PROTECTION = 2, EXECUTABLE = 4 };
+    allow_if(filter, "mmap", 1, (struct scmp_arg_cmp[]){bits(PROTECTION, EXECUTABLE, 0)});
+    allow_if(filter, "mprotect", 1, (struct scmp_arg_cmp[]){bits(PROTECTION, EXECUTABLE, 0)});
+}
+
+static void allow_sockets(scmp_filter_ctx filter)
+{
+    static const uint64_t families[] = {AF_INET, AF_INET6}, types[] = {SOCK_STREAM, SOCK_DGRAM};
+    for (size_t f = 0; f < 2; f++)
+        for (size_t t = 0; t < 2; t++)
+            allow_if(filter, "socket", 2,
+                     (struct scmp_arg_cmp[]){is(0, families[f]), bits(1, SOCKET_TYPE_MASK, types[t])});
+}
+
+static void emit_gateway(void)
+{
+    static const char *const calls[] = {
+        "read",      "write",           "readv",         "writev",       "close",
+        "recvfrom",  "recvmsg",         "sendto",        "sendmsg",      "accept4",
+        "connect",   "getsockname",     "getpeername",   "setsockopt",   "getsockopt",
+        "shutdown",  "epoll_wait",      "epoll_pwait",   "epoll_ctl",    "pipe2",
+        "splice",    "fcntl",           "munmap",        "mremap",       "brk",
+        "madvise",   "futex",           "clock_gettime", "gettimeofday", "time",
+        "getrandom", "rt_sigprocmask",  "rt_sigaction",  "rt_sigreturn", "timer_settime",
+        "setitimer", "restart_syscall", "exit",          "exit_group",   "getpid",
+        "gettid",    "tgkill",
+    };
+    scmp_filter_ctx filter = new_filter(SCMP_ACT_ERRNO(EPERM));
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        allow_if(filter, calls[i], 0, NULL);
+    allow_memory(filter);
+    allow_sockets(filter);
+    emit(filter, "gateway");
+}
+
 int main(void)
 {
     printf("/* Written by seccomp_gen. */\n\n");
@@ -327,6 +374,7 @@ int main(void)
     emit_arguments();
     emit_numbers(PROFILE_DEFAULT);
     emit_numbers(PROFILE_STRICT);
+    emit_gateway();
     if (fflush(stdout) != 0)
         die(errno, "standard output");
     return 0;

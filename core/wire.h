@@ -1,4 +1,4 @@
-/* wire.h - the framed byte protocol between a supervisor and the init of its sandbox.
+/* wire.h - the framed byte protocol between a supervisor, the init of its sandbox and its gateway.
  *
  * A frame is a fixed header and `length` bytes of payload.  It needs only a reliable byte stream, so that a
  * virtual machine can speak it over a serial line later; over the local socket, file descriptors ride beside the
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WIRE_MAX_PAYLOAD = 4 << 20, WIRE_MAX_REPLY = 1024, WIRE_MAX_FDS = 4 };
+enum { WIRE_MAX_PAYLOAD = 4 << 20, WIRE_MAX_REPLY = 1024, WIRE_MAX_FDS = 8 };
 
 enum wire_type {
     /* supervisor -> init */
@@ -26,6 +26,13 @@ enum wire_type {
     WIRE_STARTED,    /* payload: int32 pid inside; a pty's master beside it */
     WIRE_EXITED,     /* payload: struct wire_exited */
     WIRE_USAGE,      /* payload: struct wire_usage */
+    /* the sandbox's child -> gateway, which answers READY or FAILED */
+    WIRE_NETWORK = 32, /* no payload; beside it the outer user namespace and the captured sockets */
+    /* supervisor -> gateway, which answers COUNTERS or FAILED */
+    WIRE_RULES = 48, /* payload: rules_decode's bytes */
+    WIRE_ASK_COUNTERS,
+    WIRE_FINISH,   /* write what is open, answer, end */
+    WIRE_COUNTERS, /* payload: struct gateway_counters */
 };
 
 struct wire_header {

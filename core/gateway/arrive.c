@@ -1,0 +1,115 @@
+/* arrive.c - who comes: SYNs that the queue holds, and connections that the listener accepts. */
+#include "conn.h"
+
+#include "../util.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+static void refuse_tuple(struct gateway *gateway, const struct tuple *tuple, const char *reason)
+{
+    struct flow flow = {.event = "flow",
+                        .protocol = "tcp",
+                        .address = tuple->target,
+                        .port = tuple->target_port,
+                        .rule = "built in",
+                        .reason = reason,
+                        .outcome = "denied"};
+    gateway->denied++;
+    if (!window_take(&gateway->refusals, gateway->loop.now))
+        flow = (struct flow){.event = "flow", .rule = "built in", .reason = reason, .outcome = "denied"};
+    flows_add(&gateway->flows, &flow, gateway->loop.now);
+}
+
+void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t packet)
+{
+    if (conn_waiting(gateway, tuple)) {
+        /* The client's kernel has lost patience; the first SYN is still held and will do. */
+        queue_verdict(gateway, packet, false, 0);
+        return;
+    }
+    struct conn *conn = conn_new(gateway, tuple);
+    if (!conn) {
+        refuse_tuple(gateway, tuple, "too many connections at once");
+        queue_verdict(gateway, packet, true, CAPTURE_MARK_REFUSED);
+        return;
+    }
+    conn->held = true;
+    conn->packet = packet;
+    dial_start(conn);
+}
+
+static bool read_tuple(int fd, struct tuple *tuple)
+{
+    struct sockaddr_storage source = {0}, target = {0};
+    socklen_t length = sizeof source;
+    if (getpeername(fd, (struct sockaddr *)&source, &length) < 0)
+        return false;
+    length = sizeof target;
+    if (getsockname(fd, (struct sockaddr *)&target, &length) < 0)
+        return false;
+    address_from_socket(&source, &tuple->source, &tuple->source_port);
+    address_from_socket(&target, &tuple->target, &tuple->target_port);
+    address_unmap(&tuple->source);
+    address_unmap(&tuple->target);
+    return true;
+}
+
+static void close_with_reset(int fd)
+{
+    const struct linger now = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+}
+
+/* Without a waiting connection the queue was not there or was full: the same questions are asked now. */
+static void accepted(struct gateway *gateway, int fd)
+{
+    struct tuple tuple;
+    if (!read_tuple(fd, &tuple)) {
+        close_with_reset(fd);
+        return;
+    }
+    struct conn *conn = conn_waiting(gateway, &tuple);
+    if (conn && conn->client.fd < 0) {
+        dial_accepted(conn, fd);
+        return;
+    }
+    conn = conn_new(gateway, &tuple);
+    if (!conn) {
+        refuse_tuple(gateway, &tuple, "too many connections at once");
+        close_with_reset(fd);
+        return;
+    }
+    conn->client.fd = fd;
+    dial_start(conn);
+}
+
+static void listener_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    enum { TURN = 64 };
+    struct gateway *gateway = (struct gateway *)((char *)watch - offsetof(struct gateway, listener));
+    for (int i = 0; i < TURN; i++) {
+        int fd = accept4(gateway->capture.sockets[CAPTURE_LISTENER], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            accepted(gateway, fd);
+            continue;
+        }
+        /* A full table is not polled, or it would be reported without end; the next end of a connection makes room. */
+        if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) && gateway->n_conns > 0) {
+            loop_remove(&gateway->loop, gateway->capture.sockets[CAPTURE_LISTENER]);
+            gateway->full = true;
+        }
+        if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+void arrive_listen(struct gateway *gateway)
+{
+    gateway->full = false;
+    gateway->listener.ready = listener_ready;
+    loop_add_level(&gateway->loop, gateway->capture.sockets[CAPTURE_LISTENER], &gateway->listener, EPOLLIN);
+}

@@ -1,0 +1,161 @@
+/* conn.h - what the gateway's parts share: the gateway itself and one connection through it.
+ *
+ * A connection's way, each step in a file of its own:
+ *   arrive    a SYN that the queue holds, or an accepted connection: who is meant, and is that allowed?
+ *   dial      the name is looked up, every address judged, the far end connected to; then the SYN is let go
+ *   relay     bytes both ways, copied first and spliced later, within the meters
+ *   inspect   the client's first bytes (and every head of plain HTTP): do they name the same host?
+ * Whatever refuses goes through conn_refuse, whatever ends through conn_end; each writes the flow. */
+#ifndef MOONBOX_GATEWAY_CONN_H
+#define MOONBOX_GATEWAY_CONN_H
+
+#include "../capture.h"
+#include "fakes.h"
+#include "flows.h"
+#include "hook.h"
+#include "loop.h"
+#include "meter.h"
+#include "resolve.h"
+#include "rules.h"
+
+#include <stdbool.h>
+
+/* Seconds that looking up, dialling and accepting may take together. */
+#define CONN_PATIENCE 30.0
+
+enum conn_stage {
+    CONN_LOOKUP, /* the name is being looked up */
+    CONN_DIAL,   /* the far end is being connected to */
+    CONN_WAIT,   /* its SYN was let go and has not been accepted yet */
+    CONN_RELAY,  /* both ends are there */
+    CONN_DEAD,   /* ended in this batch of events, freed after it */
+};
+
+struct conn;
+struct pipes;
+
+struct side {
+    struct watch watch; /* first */
+    struct conn *conn;
+    int fd; /* -1 none */
+    bool readable, writable;
+    bool hung_up; /* sticky: from now on read until the end shows */
+    bool ended;   /* its end has been read */
+    bool shut;    /* its writing side was closed by us */
+};
+
+/* Bytes on their way from one side to the other. */
+struct way {
+    uint8_t *held; /* read and not written yet */
+    size_t held_at, held_length;
+    struct pipes *pipe; /* only while bytes are in it */
+    size_t piped;
+    uint64_t total; /* bytes read */
+};
+
+struct tuple {
+    struct address source, target;
+    uint16_t source_port, target_port;
+};
+
+struct conn {
+    struct gateway *gateway;
+    struct conn *next, *previous; /* of all, the newest first */
+    struct conn *same_hash;       /* of those that do not relay yet */
+    struct conn *next_paced;      /* of those that wait for a meter or their next turn */
+    enum conn_stage stage;
+    bool paced, hashed;
+    bool held;       /* the queue holds its SYN */
+    uint32_t packet; /* the queue's number of it */
+    uint64_t id;
+    double started;
+    struct tuple tuple;
+    const char *name;             /* borrowed from the fakes; NULL: a literal address */
+    struct address dialled;       /* length 0: not yet */
+    bool looking_up;              /* the resolver still points here */
+    struct resolve_answer *found; /* until connected; owned */
+    size_t tried;                 /* of `found` */
+    int row;                      /* of the rules, or DECIDED_… */
+    const char *rule;             /* "FILE:LINE", as long as the rules */
+    char *sni;                    /* owned; NULL: none seen */
+    struct inspect *inspect;      /* NULL: the client's bytes pass unseen */
+    struct side client, upstream;
+    struct way up, down;
+};
+
+struct row_meter {
+    struct bucket up, down;
+    struct window requests;
+    uint64_t used; /* bytes both ways */
+};
+
+enum { CONN_HASH = 1024 };
+
+struct gateway {
+    struct loop loop;
+    struct rules *rules;
+    struct row_meter *row_meters; /* one for each row */
+    struct bucket up, down;
+    struct window requests, refusals, new_names;
+    struct fakes fakes;
+    struct flows flows;
+    struct resolve *resolve;
+    struct hook *hook; /* NULL none */
+    struct capture capture;
+    int own; /* route socket */
+    struct conn *conns, *dead, *paced;
+    struct conn *waiting[CONN_HASH];
+    size_t n_conns, most_conns, n_hashed;
+    double expire_at;
+    bool full; /* the listener is not polled */
+    uint64_t next_id;
+    uint64_t opened, denied, bytes_up, bytes_down;
+    struct watch listener, dns_udp, dns_tcp, log, queue, control;
+    int control_fd;
+    bool finish;
+};
+
+/* A new connection in stage LOOKUP, or NULL when there may be no more. */
+struct conn *conn_new(struct gateway *gateway, const struct tuple *tuple);
+struct conn *conn_waiting(struct gateway *gateway, const struct tuple *tuple);
+void conn_unhash(struct conn *conn);
+
+enum refusal { REFUSE_DENIED, REFUSE_REFUSED, REFUSE_UNREACHABLE, REFUSE_TIMEOUT };
+
+/* Ends a connection that was not to be or could not be made: the client sees ECONNREFUSED or EHOSTUNREACH while its SYN is
+ * held, else a reset. DENIED is the policy's doing, the others the far end's. */
+void conn_refuse(struct conn *conn, enum refusal how, const char *rule, const char *reason);
+
+/* Ends one that was. `outcome`: "closed", "reset", "cut" and the like; `reset`: both ends see a RST. */
+void conn_end(struct conn *conn, const char *outcome, const char *reason, bool reset);
+
+/* Frees what ended in this batch. */
+void conn_bury(struct gateway *gateway);
+
+/* Ends what has been waiting too long. Milliseconds until the next could, -1 never. */
+int conn_expire(struct gateway *gateway);
+
+/* arrive.c */
+void arrive_listen(struct gateway *gateway);
+void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t packet);
+
+/* dial.c */
+void dial_start(struct conn *conn);
+void dial_accepted(struct conn *conn, int fd);
+void dial_ready(struct conn *conn, uint32_t events);
+
+/* queue.c, packets.c, answer.c */
+int queue_start(struct gateway *gateway);
+void queue_verdict(struct gateway *gateway, uint32_t packet, bool let, uint32_t mark);
+int packets_start(struct gateway *gateway);
+int answer_start(struct gateway *gateway);
+
+/* relay.c */
+void relay_start(struct conn *conn);
+void relay_events(struct side *side, uint32_t events);
+void relay_pump(struct conn *conn);
+void relay_release(struct conn *conn);
+/* Serves those that wait for a meter or a turn. Milliseconds until it wants to be called again, -1: not at all. */
+int relay_paced(struct gateway *gateway);
+
+#endif

@@ -1,0 +1,174 @@
+#include "flows.h"
+
+#include "../util.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* Seconds that equal refusals are joined for. */
+#define JOIN_SECONDS 1.0
+
+enum { LINE = 4096, TEXT = 256 };
+
+struct line {
+    char bytes[LINE];
+    size_t length;
+};
+
+static void put(struct line *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct line *line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(line->bytes + line->length, LINE - line->length, format, arguments);
+    va_end(arguments);
+    if (n > 0)
+        line->length += (size_t)n < LINE - line->length ? (size_t)n : LINE - line->length - 1;
+}
+
+/* RFC 8259, section 7. Bytes outside of ASCII come only from a tenant and are shown as their numbers. */
+static void put_text(struct line *line, const char *key, const char *text)
+{
+    if (!text)
+        return;
+    put(line, ",\"%s\":\"", key);
+    for (size_t i = 0; text[i] && i < TEXT; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\')
+            put(line, "\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            put(line, "\\u%04x", c);
+        else
+            put(line, "%c", c);
+    }
+    put(line, "\"");
+}
+
+/* All of a line but time and count. */
+static void put_flow(struct line *line, const struct flows *flows, const struct flow *flow)
+{
+    char address[ADDRESS_TEXT];
+    put(line, "\"event\":\"%s\"", flow->event);
+    if (flow->id)
+        put(line, ",\"id\":%llu", (unsigned long long)flow->id);
+    put_text(line, "step", flows->step);
+    put_text(line, "name", flow->name);
+    if (flow->address.length) {
+        address_format(&flow->address, address);
+        put_text(line, "address", address);
+    }
+    if (flow->port)
+        put(line, ",\"port\":%u", flow->port);
+    put_text(line, "protocol", flow->protocol);
+    put_text(line, "type", flow->type);
+    put_text(line, "sni", flow->sni);
+    put_text(line, "verdict", flow->allow ? "allow" : "deny");
+    put_text(line, "rule", flow->rule);
+    put_text(line, "reason", flow->reason);
+    if (flow->watch)
+        put(line, ",\"watch\":true");
+    if (flow->open)
+        put(line, ",\"open\":true");
+    if (flow->counted)
+        put(line, ",\"up\":%llu,\"down\":%llu,\"seconds\":%.6f", (unsigned long long)flow->up,
+            (unsigned long long)flow->down, flow->seconds);
+    put_text(line, "outcome", flow->outcome);
+}
+
+static void write_out(struct flows *flows)
+{
+    if (flows->have == 0)
+        return;
+    if (flows->fd >= 0 && !flows->failed && util_write_all(flows->fd, flows->buffer, flows->have) < 0)
+        flows->failed = true;
+    flows->have = 0;
+}
+
+static void append(struct flows *flows, const char *body, double age, uint64_t count)
+{
+    struct timespec now;
+    struct line line = {.length = 0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    put(&line, "{\"time\":%.6f,%s", (double)now.tv_sec + (double)now.tv_nsec / 1e9 - age, body);
+    if (count > 1)
+        put(&line, ",\"count\":%llu", (unsigned long long)count);
+    put(&line, "}\n");
+    if (flows->fd < 0 || flows->full)
+        return;
+    if (line.length > flows->left) {
+        flows->full = true;
+        return;
+    }
+    flows->left -= line.length;
+    if (line.length > FLOWS_BUFFER - flows->have)
+        write_out(flows);
+    memcpy(flows->buffer + flows->have, line.bytes, line.length);
+    flows->have += line.length;
+}
+
+void flows_init(struct flows *flows, int fd, const char *step, uint64_t most)
+{
+    memset(flows, 0, sizeof *flows);
+    flows->fd = fd;
+    flows->step = step;
+    flows->left = most;
+}
+
+/* The first of equal refusals is written at once, its repetitions when the time is over or the place is needed. */
+static void end_joined(struct flows *flows, struct joined *joined, double now)
+{
+    if (joined->key[0] && joined->count > 0)
+        append(flows, joined->key, now - joined->since, joined->count);
+    joined->key[0] = '\0';
+}
+
+static void join(struct flows *flows, const struct line *line, double now)
+{
+    unsigned hash = 2166136261u;
+    for (size_t i = 0; i < line->length; i++)
+        hash = (hash ^ (unsigned char)line->bytes[i]) * 16777619u;
+    struct joined *joined = &flows->joined[hash % FLOWS_JOINED];
+    if (line->length < FLOWS_KEY && strcmp(joined->key, line->bytes) == 0 && now - joined->since < JOIN_SECONDS) {
+        joined->count++;
+        return;
+    }
+    end_joined(flows, joined, now);
+    append(flows, line->bytes, 0, 1);
+    if (line->length >= FLOWS_KEY)
+        return;
+    memcpy(joined->key, line->bytes, line->length + 1);
+    joined->since = now;
+    joined->count = 0;
+    flows->any_joined = true;
+}
+
+void flows_add(struct flows *flows, const struct flow *flow, double now)
+{
+    struct line line = {.length = 0};
+    line.bytes[0] = '\0';
+    put_flow(&line, flows, flow);
+    if (flow->allow || flow->counted)
+        append(flows, line.bytes, 0, flow->count);
+    else
+        join(flows, &line, now);
+}
+
+void flows_flush(struct flows *flows, double now, bool all)
+{
+    bool left = false;
+    for (size_t i = 0; flows->any_joined && i < FLOWS_JOINED; i++) {
+        struct joined *joined = &flows->joined[i];
+        if (joined->key[0] && (all || now - joined->since >= JOIN_SECONDS))
+            end_joined(flows, joined, now);
+        left = left || joined->key[0];
+    }
+    flows->any_joined = left;
+    write_out(flows);
+}
+
+bool flows_ok(const struct flows *flows)
+{
+    return !flows->full && !flows->failed;
+}

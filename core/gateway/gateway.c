@@ -1,0 +1,382 @@
+/* gateway.c - theory of operation.
+ *
+ *   supervisor            gateway (this process)                sandbox's child, in the captured network namespace
+ *   -------------------   -----------------------------------   --------------------------------------------------
+ *   gateway_start ------> closes what it inherited, reads        (cloned at the same time)
+ *                         resolv.conf, prepares the hook
+ *                         waits for the network <------------    capture_setup, gateway_hand_over: sockets, user namespace
+ *                         confine_for_good
+ *                         "serving" ------------------------->   gateway_wait_serving, then becomes init
+ *                         serves: loop_turn for ever
+ *   gateway_set_rules --> swaps rules, cuts, answers
+ *   gateway_stop -------> writes what is open, counts, ends
+ *
+ * A socket stays in the network namespace that it was made in, whoever holds it: what is accepted comes from the sandbox,
+ * what is opened here goes out of the host's. There is no other way between the two. */
+#include "gateway.h"
+
+#include "../sys.h"
+#include "../util.h"
+#include "../wire.h"
+#include "confine.h"
+#include "conn.h"
+#include "own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+enum {
+    MOST_CONNECTIONS = 16384,
+    OTHER_DESCRIPTORS = 256,
+    REFUSALS_IN_DETAIL = 200, /* a second */
+    NEW_NAMES = 300,          /* a minute */
+};
+
+enum { FD_CONTROL, FD_HAND_OVER, FD_FLOWS, FDS };
+
+/* ---- rules ---- */
+
+static bool make_meters(const struct rules *rules, double now, struct row_meter **meters)
+{
+    *meters = calloc(rules->n_rows + 1, sizeof **meters);
+    for (size_t i = 0; *meters && i < rules->n_rows; i++) {
+        const struct row *row = &rules->rows[i];
+        bucket_init(&(*meters)[i].up, row->bandwidth, now);
+        bucket_init(&(*meters)[i].down, row->bandwidth, now);
+        if (!window_init(&(*meters)[i].requests, row->requests.count, row->requests.seconds))
+            return false;
+    }
+    return *meters != NULL;
+}
+
+static void free_meters(struct row_meter *meters, size_t n)
+{
+    for (size_t i = 0; meters && i < n; i++)
+        window_free(&meters[i].requests);
+    free(meters);
+}
+
+/* Puts rules in force that are known to be good. */
+static int install(struct gateway *gateway, struct rules *rules, struct err *err)
+{
+    struct row_meter *meters;
+    struct window requests;
+    double now = gateway->loop.now;
+    if (!make_meters(rules, now, &meters) || !window_init(&requests, rules->requests.count, rules->requests.seconds)) {
+        free_meters(meters, rules->n_rows);
+        return err_set(err, ENOMEM, "out of memory for the rules");
+    }
+    if (gateway->rules)
+        free_meters(gateway->row_meters, gateway->rules->n_rows);
+    window_free(&gateway->requests);
+    gateway->rules = rules;
+    gateway->row_meters = meters;
+    gateway->requests = requests;
+    bucket_init(&gateway->up, rules->bandwidth, now);
+    bucket_init(&gateway->down, rules->bandwidth, now);
+    return 0;
+}
+
+/* A connection under new rules: it goes on under the row that allows it now, or is cut. */
+static void judge_again(struct conn *conn)
+{
+    const struct address *address = conn->dialled.length ? &conn->dialled : conn->name ? NULL : &conn->tuple.target;
+    struct decision decision = rules_decide(conn->gateway->rules, conn->name, address, conn->tuple.target_port);
+    conn->row = decision.row;
+    conn->rule = decision.from;
+    if (decision.allow)
+        return;
+    if (conn->stage == CONN_RELAY || conn->stage == CONN_WAIT)
+        conn_end(conn, "cut", decision.reason, true);
+    else
+        conn_refuse(conn, REFUSE_DENIED, decision.from, decision.reason);
+}
+
+static int change_rules(struct gateway *gateway, const void *bytes, size_t length, struct err *err)
+{
+    struct rules *old = gateway->rules, *new = rules_decode(bytes, length, err);
+    if (!new)
+        return -1;
+    if (install(gateway, new, err) < 0) {
+        rules_free(new);
+        return -1;
+    }
+    for (struct conn *conn = gateway->conns, *after; conn; conn = after) {
+        after = conn->next;
+        judge_again(conn);
+    }
+    rules_free(old);
+    return 0;
+}
+
+/* ---- control ---- */
+
+static void count(const struct gateway *gateway, struct gateway_counters *counters)
+{
+    *counters = (struct gateway_counters){gateway->opened, gateway->denied, gateway->bytes_up, gateway->bytes_down};
+}
+
+static void answer_failed(int control, const struct err *err)
+{
+    struct wire_failed failed = {.code = err->code};
+    snprintf(failed.text, sizeof failed.text, "%s", err->text);
+    wire_send(control, WIRE_FAILED, 0, &failed, sizeof failed, NULL, 0);
+}
+
+static void answer_counters(struct gateway *gateway)
+{
+    struct gateway_counters counters;
+    count(gateway, &counters);
+    wire_send(gateway->control_fd, WIRE_COUNTERS, 0, &counters, sizeof counters, NULL, 0);
+}
+
+static _Noreturn void finish(struct gateway *gateway, bool answer)
+{
+    while (gateway->conns) {
+        struct conn *conn = gateway->conns;
+        if (conn->stage == CONN_RELAY || conn->stage == CONN_WAIT)
+            conn_end(conn, "cut", "the sandbox ended", true);
+        else
+            conn_refuse(conn, REFUSE_TIMEOUT, conn->rule, "the sandbox ended");
+    }
+    flows_flush(&gateway->flows, gateway->loop.now, true);
+    if (answer)
+        answer_counters(gateway);
+    _exit(0);
+}
+
+static void control_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    struct gateway *gateway = (struct gateway *)((char *)watch - offsetof(struct gateway, control));
+    struct wire_header header;
+    struct err err = {0};
+    int fds[WIRE_MAX_FDS];
+    cleanup_free char *payload = NULL;
+    if (wire_receive(gateway->control_fd, &header, &payload, fds) != 1)
+        finish(gateway, false);
+    for (int i = 0; i < WIRE_MAX_FDS; i++)
+        util_close(&fds[i]);
+    if (header.type == WIRE_FINISH)
+        finish(gateway, true);
+    if (header.type == WIRE_RULES && change_rules(gateway, payload, header.length, &err) < 0)
+        answer_failed(gateway->control_fd, &err);
+    else
+        answer_counters(gateway);
+}
+
+/* ---- setting up ---- */
+
+static size_t most_connections(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 2 * OTHER_DESCRIPTORS)
+        return OTHER_DESCRIPTORS / 2;
+    rlim_t most = (files.rlim_cur - OTHER_DESCRIPTORS) / 2;
+    return most < MOST_CONNECTIONS ? (size_t)most : MOST_CONNECTIONS;
+}
+
+static int prepare(struct gateway *gateway, const struct gateway_request *request, struct err *err)
+{
+    if (loop_init(&gateway->loop, err) < 0)
+        return -1;
+    struct rules *rules = rules_decode(request->rules, request->rules_length, err);
+    if (!rules || install(gateway, rules, err) < 0)
+        return -1;
+    if (request->prepare_hook) {
+        gateway->hook = request->prepare_hook(request->hook_context, err);
+        if (!gateway->hook)
+            return -1;
+    }
+    gateway->most_conns = most_connections();
+    if (!window_init(&gateway->refusals, REFUSALS_IN_DETAIL, 1) || !window_init(&gateway->new_names, NEW_NAMES, 60))
+        return err_set(err, ENOMEM, "out of memory");
+    gateway->own = own_open(err);
+    gateway->resolve = resolve_init(&gateway->loop, &rules->resolver, rules->resolver_port, err);
+    return gateway->own >= 0 && gateway->resolve ? 0 : -1;
+}
+
+/* The user namespace, then the captured sockets in their order. */
+static int take_network(int hand_over, struct capture *capture, int *user_namespace, struct err *err)
+{
+    struct wire_header header;
+    int fds[WIRE_MAX_FDS];
+    cleanup_free char *payload = NULL;
+    if (wire_receive(hand_over, &header, &payload, fds) != 1 || header.type != WIRE_NETWORK)
+        return err_set(err, EPIPE, "the sandbox's child went away");
+    *user_namespace = fds[0];
+    for (int i = 0; i < CAPTURE_SOCKETS; i++)
+        capture->sockets[i] = fds[i + 1];
+    capture->mode = capture->sockets[CAPTURE_QUEUE] >= 0 ? CAPTURE_EXACT : CAPTURE_ACCEPT;
+    return 0;
+}
+
+static int watch_all(struct gateway *gateway, struct err *err)
+{
+    gateway->control.ready = control_ready;
+    if (loop_add_level(&gateway->loop, gateway->control_fd, &gateway->control, EPOLLIN) < 0 ||
+        queue_start(gateway) < 0 || packets_start(gateway) < 0 || answer_start(gateway) < 0)
+        return err_sys(err, "watch the sandbox's sockets");
+    arrive_listen(gateway);
+    return 0;
+}
+
+static int sooner(int a, int b)
+{
+    return a < 0 ? b : b < 0 ? a : a < b ? a : b;
+}
+
+static _Noreturn void serve(struct gateway *gateway)
+{
+    enum { JOINED_MS = 1000 };
+    struct err err;
+    for (;;) {
+        int wait = sooner(relay_paced(gateway), sooner(conn_expire(gateway), resolve_timeout(gateway->resolve)));
+        flows_flush(&gateway->flows, gateway->loop.now, false);
+        conn_bury(gateway);
+        if (gateway->flows.any_joined)
+            wait = sooner(wait, JOINED_MS);
+        if (loop_turn(&gateway->loop, wait, &err) < 0)
+            _exit(1);
+        resolve_tick(gateway->resolve);
+    }
+}
+
+static _Noreturn void run(const struct gateway_request *request, int control, int hand_over, pid_t supervisor)
+{
+    static struct gateway gateway;
+    struct err err = {0};
+    int fds[FDS] = {control, hand_over, request->flows}, user_namespace = -1;
+    int result = confine_first(supervisor, fds, request->flows >= 0 ? FDS : FDS - 1, &err);
+    gateway.control_fd = fds[FD_CONTROL];
+    if (result == 0)
+        result = prepare(&gateway, request, &err);
+    flows_init(&gateway.flows, request->flows >= 0 ? fds[FD_FLOWS] : -1, request->step, request->flows_most);
+    if (result == 0)
+        result = take_network(fds[FD_HAND_OVER], &gateway.capture, &user_namespace, &err);
+    if (result == 0)
+        result = confine_for_good(user_namespace, request->own_ids, gateway.capture.mode == CAPTURE_EXACT, &err);
+    if (result == 0)
+        result = watch_all(&gateway, &err);
+    if (result < 0) {
+        answer_failed(fds[FD_HAND_OVER], &err);
+        _exit(1);
+    }
+    wire_send(fds[FD_HAND_OVER], WIRE_READY, 0, NULL, 0, NULL, 0);
+    util_close(&fds[FD_HAND_OVER]);
+    util_close(&user_namespace);
+    serve(&gateway);
+}
+
+/* ---- the supervisor's side ---- */
+
+int gateway_start(struct gateway_process *process, const struct gateway_request *request, struct err *err)
+{
+    int control[2], hand_over[2];
+    *process = (struct gateway_process){.pidfd = -1, .control = -1, .hand_over = -1};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0)
+        return err_sys(err, "make a socket pair");
+    process->control = control[0];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, hand_over) < 0) {
+        close(control[1]);
+        return err_sys(err, "make a socket pair");
+    }
+    process->hand_over = hand_over[0];
+    pid_t supervisor = getpid();
+    pid_t pid = sys_clone3(0, -1, &process->pidfd);
+    if (pid == 0)
+        run(request, control[1], hand_over[1], supervisor);
+    int code = errno;
+    close(control[1]);
+    close(hand_over[1]);
+    errno = code;
+    return pid > 0 ? 0 : err_sys(err, "fork the gateway");
+}
+
+int gateway_hand_over(int socket, const struct capture *capture, struct err *err)
+{
+    cleanup_fd int space = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+    int fds[1 + CAPTURE_SOCKETS] = {space}, n = 1;
+    if (space < 0)
+        return err_sys(err, "open /proc/self/ns/user");
+    for (int i = 0; i < CAPTURE_SOCKETS && capture->sockets[i] >= 0; i++)
+        fds[n++] = capture->sockets[i];
+    if (wire_send(socket, WIRE_NETWORK, 0, NULL, 0, fds, (size_t)n) < 0)
+        return err_sys(err, "hand the network to the gateway");
+    return 0;
+}
+
+int gateway_wait_serving(int socket, struct err *err)
+{
+    struct wire_header header;
+    int fds[WIRE_MAX_FDS];
+    cleanup_free char *payload = NULL;
+    if (wire_receive(socket, &header, &payload, fds) != 1)
+        return err_set(err, EPIPE, "the gateway went away");
+    if (header.type == WIRE_FAILED && header.length == sizeof(struct wire_failed)) {
+        const struct wire_failed *failed = (const void *)payload;
+        return err_set(err, failed->code, "%.*s", (int)sizeof failed->text, failed->text);
+    }
+    return header.type == WIRE_READY ? 0 : err_set(err, EPROTO, "the gateway spoke nonsense");
+}
+
+/* Sends a request and reads the counters that answer it. */
+static int ask(struct gateway_process *process, enum wire_type type, const void *payload, size_t length,
+               struct err *err)
+{
+    enum { ANSWER_MS = 5000 };
+    struct wire_header header;
+    int fds[WIRE_MAX_FDS];
+    cleanup_free char *reply = NULL;
+    struct pollfd polled = {.fd = process->control, .events = POLLIN};
+    if (process->control < 0 || wire_send(process->control, type, 0, payload, length, NULL, 0) < 0)
+        return err_set(err, EPIPE, "the gateway has ended");
+    if (poll(&polled, 1, ANSWER_MS) <= 0)
+        return err_set(err, ETIMEDOUT, "the gateway does not answer");
+    if (wire_receive(process->control, &header, &reply, fds) != 1)
+        return err_set(err, EPIPE, "the gateway has ended");
+    if (header.type == WIRE_FAILED && header.length == sizeof(struct wire_failed)) {
+        const struct wire_failed *failed = (const void *)reply;
+        return err_set(err, failed->code, "%.*s", (int)sizeof failed->text, failed->text);
+    }
+    if (header.type != WIRE_COUNTERS || header.length != sizeof process->last)
+        return err_set(err, EPROTO, "the gateway spoke nonsense");
+    memcpy(&process->last, reply, sizeof process->last);
+    return 0;
+}
+
+int gateway_set_rules(struct gateway_process *process, const void *rules, size_t length, struct err *err)
+{
+    return ask(process, WIRE_RULES, rules, length, err);
+}
+
+int gateway_count(struct gateway_process *process, struct gateway_counters *counters, struct err *err)
+{
+    int result = ask(process, WIRE_ASK_COUNTERS, NULL, 0, err);
+    *counters = process->last;
+    return result;
+}
+
+void gateway_stop(struct gateway_process *process)
+{
+    struct err ignored;
+    siginfo_t info;
+    if (process->pidfd >= 0) {
+        if (ask(process, WIRE_FINISH, NULL, 0, &ignored) < 0)
+            sys_pidfd_send_signal(process->pidfd, SIGKILL);
+        while (waitid(P_PIDFD, (id_t)process->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+            continue;
+    }
+    util_close(&process->pidfd);
+    util_close(&process->control);
+    util_close(&process->hand_over);
+}

@@ -1,0 +1,228 @@
+#include "inspect.h"
+
+#include "hello.h"
+#include "http_head.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum stage { STAGE_FIRST, STAGE_HTTP, STAGE_ANSWER };
+
+enum { ANSWER = 12 }; /* bytes of "HTTP/1.1 101" */
+
+struct inspect {
+    const char *name;
+    enum stage stage;
+    uint8_t *bytes; /* the client's, not let pass yet; let pass are the first `passed` of them until the next call */
+    size_t have, room, passed;
+    struct http_head *http;
+    uint64_t fed, allowed; /* of the client's bytes: given to http, let pass by it */
+    char answer[ANSWER];
+    size_t answered;
+    bool server_spoke;
+    char sni[NAME_SIZE];
+};
+
+struct inspect *inspect_new(const char *name)
+{
+    struct inspect *inspect = calloc(1, sizeof *inspect);
+    if (inspect)
+        inspect->name = name;
+    return inspect;
+}
+
+void inspect_free(struct inspect *inspect)
+{
+    if (!inspect)
+        return;
+    free(inspect->bytes);
+    free(inspect->http);
+    free(inspect);
+}
+
+bool inspect_wants_server(const struct inspect *inspect)
+{
+    return inspect->stage == STAGE_ANSWER;
+}
+
+void inspect_server_spoke(struct inspect *inspect)
+{
+    inspect->server_spoke = true;
+}
+
+const char *inspect_sni(const struct inspect *inspect)
+{
+    return inspect->sni[0] ? inspect->sni : NULL;
+}
+
+static void refuse(struct inspect_result *result, const char *reason)
+{
+    result->verdict = INSPECT_REFUSE;
+    result->length = 0;
+    snprintf(result->reason, sizeof result->reason, "%s", reason);
+}
+
+static void refuse_name(struct inspect_result *result, const char *where, const char *said, const char *name)
+{
+    result->verdict = INSPECT_REFUSE;
+    result->length = 0;
+    snprintf(result->reason, sizeof result->reason, "%s names %.100s on a connection to %.100s", where, said, name);
+}
+
+static void let_pass(struct inspect *inspect, size_t length, struct inspect_result *result)
+{
+    result->pass = inspect->bytes;
+    result->length = inspect->passed = length;
+}
+
+static void let_all(struct inspect *inspect, struct inspect_result *result)
+{
+    result->verdict = INSPECT_DONE;
+    let_pass(inspect, inspect->have, result);
+}
+
+/* What the last call let pass has been taken. */
+static void forget_passed(struct inspect *inspect)
+{
+    if (inspect->passed == 0)
+        return;
+    inspect->have -= inspect->passed;
+    memmove(inspect->bytes, inspect->bytes + inspect->passed, inspect->have);
+    inspect->passed = 0;
+}
+
+static bool append(struct inspect *inspect, const uint8_t *bytes, size_t length)
+{
+    if (inspect->have + length > inspect->room) {
+        size_t room = inspect->have + length + 512;
+        uint8_t *grown = realloc(inspect->bytes, room);
+        if (!grown)
+            return false;
+        inspect->bytes = grown;
+        inspect->room = room;
+    }
+    if (length > 0)
+        memcpy(inspect->bytes + inspect->have, bytes, length);
+    inspect->have += length;
+    return true;
+}
+
+static void tls(struct inspect *inspect, bool named, struct inspect_result *result)
+{
+    if (inspect->name && !named)
+        refuse(result, "TLS without a server name (SNI)");
+    else if (inspect->name && strcmp(inspect->sni, inspect->name) != 0)
+        refuse_name(result, "TLS (SNI)", inspect->sni, inspect->name);
+    else
+        let_all(inspect, result);
+}
+
+/* The bytes that have not been given to the parser yet. */
+static void http(struct inspect *inspect, bool ended, struct inspect_result *result)
+{
+    uint64_t before = inspect->allowed;
+    size_t unfed = inspect->have - (size_t)(inspect->fed - inspect->allowed);
+    enum http_result said =
+        http_head_feed(inspect->http, inspect->bytes + (inspect->have - unfed), unfed, &inspect->allowed);
+    inspect->fed += unfed;
+    if (said == HTTP_NOT) {
+        let_all(inspect, result);
+        return;
+    }
+    if (said == HTTP_BAD) {
+        refuse(result, inspect->http->reason);
+        return;
+    }
+    if (inspect->name && inspect->http->has_host && strcmp(inspect->http->host, inspect->name) != 0) {
+        refuse_name(result, "HTTP (Host)", inspect->http->host, inspect->name);
+        return;
+    }
+    let_pass(inspect, (size_t)(inspect->allowed - before), result);
+    if (said == HTTP_UPGRADE && (inspect->server_spoke || inspect->http->requests > 1)) {
+        refuse(result, "HTTP upgrade on a connection that was used before");
+        return;
+    }
+    if (said == HTTP_UPGRADE) {
+        inspect->stage = STAGE_ANSWER;
+        inspect->fed = inspect->allowed;
+    }
+    if (ended && inspect->have > inspect->passed)
+        refuse(result, "HTTP head without its end");
+}
+
+static void first(struct inspect *inspect, bool ended, struct inspect_result *result)
+{
+    switch (hello_scan(inspect->bytes, inspect->have, inspect->sni)) {
+    case HELLO_NAMED:
+        tls(inspect, true, result);
+        return;
+    case HELLO_NAMELESS:
+        inspect->sni[0] = '\0';
+        tls(inspect, false, result);
+        return;
+    case HELLO_BAD:
+        refuse(result, "a TLS ClientHello that makes no sense");
+        return;
+    case HELLO_MORE:
+        if (ended && inspect->have > 0)
+            refuse(result, "a TLS ClientHello without its end");
+        return;
+    case HELLO_NOT_TLS:
+        break;
+    }
+    inspect->http = malloc(sizeof *inspect->http);
+    if (!inspect->http) {
+        refuse(result, "the gateway is out of memory");
+        return;
+    }
+    http_head_init(inspect->http);
+    inspect->stage = STAGE_HTTP;
+    http(inspect, ended, result);
+}
+
+void inspect_client(struct inspect *inspect, const uint8_t *bytes, size_t length, bool ended,
+                    struct inspect_result *result)
+{
+    *result = (struct inspect_result){.verdict = INSPECT_MORE, .pass = NULL};
+    forget_passed(inspect);
+    if (!append(inspect, bytes, length)) {
+        refuse(result, "the gateway is out of memory");
+        return;
+    }
+    if (inspect->have == 0 && ended)
+        return;
+    switch (inspect->stage) {
+    case STAGE_FIRST:
+        first(inspect, ended, result);
+        break;
+    case STAGE_HTTP:
+        http(inspect, ended, result);
+        break;
+    case STAGE_ANSWER:
+        /* A client that talks on before the server has agreed to switch, and a lot, is up to no good. */
+        if (inspect->have > HTTP_HEAD_MAX || (ended && inspect->have > 0))
+            refuse(result, "bytes behind an HTTP upgrade that was not answered");
+        break;
+    }
+}
+
+void inspect_server(struct inspect *inspect, const uint8_t *bytes, size_t length, struct inspect_result *result)
+{
+    *result = (struct inspect_result){.verdict = INSPECT_MORE, .pass = NULL};
+    forget_passed(inspect);
+    size_t n = length < ANSWER - inspect->answered ? length : ANSWER - inspect->answered;
+    memcpy(inspect->answer + inspect->answered, bytes, n);
+    inspect->answered += n;
+    if (inspect->answered < ANSWER)
+        return;
+    bool switched = memcmp(inspect->answer, "HTTP/1.", 7) == 0 && memcmp(inspect->answer + 8, " 101", 4) == 0;
+    inspect->server_spoke = true;
+    http_head_answered(inspect->http, switched);
+    if (switched) {
+        let_all(inspect, result);
+        return;
+    }
+    inspect->stage = STAGE_HTTP;
+    http(inspect, false, result);
+}

@@ -1,0 +1,450 @@
+/* relay.c - bytes both ways.
+ *
+ * Rules that each were a bug once:
+ *   - SO_ERROR is never read before the socket has been read to its end: asking clears it, and a reset then looks like
+ *     an orderly end.
+ *   - A short read means "drained" only while the other side has not hung up; an end that came with the data shows
+ *     only when it is read for.
+ *   - Pipes are pooled and held only while bytes are in them: an ordinary user has few pipe pages. */
+#include "conn.h"
+
+#include "../util.h"
+#include "inspect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum {
+    COPIED_FIRST = 64 << 10, /* bytes of a way that are copied before splicing pays */
+    TURN = 1 << 20,          /* bytes that one connection may move before others have their turn */
+    PIPE_SIZE = 256 << 10,
+    IDLE_PIPES = 32,
+};
+
+struct pipes {
+    int ends[2];
+    struct pipes *next;
+};
+
+static struct pipes *idle;
+static size_t n_idle;
+static uint8_t scratch[COPIED_FIRST];
+
+static struct pipes *pipe_get(void)
+{
+    struct pipes *pipe = idle;
+    if (pipe) {
+        idle = pipe->next;
+        n_idle--;
+        return pipe;
+    }
+    pipe = malloc(sizeof *pipe);
+    if (pipe && pipe2(pipe->ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        free(steal_ptr(&pipe));
+    /* A user's pages for pipes are counted (pipe(7)); the size it came with will do. */
+    if (pipe)
+        fcntl(pipe->ends[0], F_SETPIPE_SZ, PIPE_SIZE);
+    return pipe;
+}
+
+static void pipe_close(struct pipes *pipe)
+{
+    close(pipe->ends[0]);
+    close(pipe->ends[1]);
+    free(pipe);
+}
+
+/* `pipe` is empty. */
+static void pipe_put(struct pipes *pipe)
+{
+    if (n_idle >= IDLE_PIPES) {
+        pipe_close(pipe);
+        return;
+    }
+    pipe->next = idle;
+    idle = pipe;
+    n_idle++;
+}
+
+static void release_way(struct way *way)
+{
+    free(steal_ptr(&way->held));
+    way->held_length = way->piped = 0;
+    if (way->pipe)
+        pipe_close(steal_ptr(&way->pipe));
+}
+
+void relay_release(struct conn *conn)
+{
+    release_way(&conn->up);
+    release_way(&conn->down);
+}
+
+/* ---- meters ---- */
+
+static struct gateway *paced_in; /* the list's tail belongs to one gateway: there is one in a process */
+static struct conn *paced_tail;
+static bool paced_turns;
+
+static void pace(struct conn *conn, bool turn)
+{
+    struct gateway *gateway = conn->gateway;
+    paced_turns = paced_turns || turn;
+    if (conn->paced)
+        return;
+    conn->paced = true;
+    conn->next_paced = NULL;
+    if (gateway->paced && paced_in == gateway)
+        paced_tail->next_paced = conn;
+    else
+        gateway->paced = conn;
+    paced_in = gateway;
+    paced_tail = conn;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t allowance(struct conn *conn, bool up)
+{
+    struct gateway *gateway = conn->gateway;
+    size_t most = bucket_level(up ? &gateway->up : &gateway->down, gateway->loop.now);
+    if (conn->row >= 0) {
+        struct row_meter *meter = &gateway->row_meters[conn->row];
+        most = least(most, bucket_level(up ? &meter->up : &meter->down, gateway->loop.now));
+    }
+    return most;
+}
+
+static void spend(struct conn *conn, bool up, size_t bytes)
+{
+    struct gateway *gateway = conn->gateway;
+    bucket_spend(up ? &gateway->up : &gateway->down, bytes);
+    *(up ? &gateway->bytes_up : &gateway->bytes_down) += bytes;
+    (up ? &conn->up : &conn->down)->total += bytes;
+    if (conn->row < 0)
+        return;
+    struct row_meter *meter = &gateway->row_meters[conn->row];
+    bucket_spend(up ? &meter->up : &meter->down, bytes);
+    meter->used += bytes;
+}
+
+static bool over_budget(const struct conn *conn)
+{
+    const struct gateway *gateway = conn->gateway;
+    return conn->row >= 0 && gateway->rules->rows[conn->row].bytes &&
+           gateway->row_meters[conn->row].used > gateway->rules->rows[conn->row].bytes;
+}
+
+/* ---- moving ---- */
+
+enum moved { MOVED, BLOCKED, BROKEN, OVER };
+
+/* Puts bytes behind those that are held. */
+static enum moved keep(struct way *way, const uint8_t *bytes, size_t length)
+{
+    uint8_t *all = malloc(way->held_length + length);
+    if (!all)
+        return BROKEN;
+    if (way->held_length > 0)
+        memcpy(all, way->held + way->held_at, way->held_length);
+    memcpy(all + way->held_length, bytes, length);
+    free(way->held);
+    way->held = all;
+    way->held_at = 0;
+    way->held_length += length;
+    return BLOCKED;
+}
+
+/* Writes what it can of some bytes and keeps the rest. */
+static enum moved put(struct side *to, struct way *way, const uint8_t *bytes, size_t length)
+{
+    size_t done = 0;
+    while (done < length && to->writable && !way->held) {
+        ssize_t n = send(to->fd, bytes + done, length - done, MSG_NOSIGNAL);
+        if (n >= 0)
+            done += (size_t)n;
+        else if (errno == EAGAIN)
+            to->writable = false;
+        else if (errno != EINTR)
+            return BROKEN;
+    }
+    return done < length ? keep(way, bytes + done, length - done) : MOVED;
+}
+
+static enum moved put_held(struct side *to, struct way *way)
+{
+    while (way->held_length > 0) {
+        if (!to->writable)
+            return BLOCKED;
+        ssize_t n = send(to->fd, way->held + way->held_at, way->held_length, MSG_NOSIGNAL);
+        if (n >= 0) {
+            way->held_at += (size_t)n;
+            way->held_length -= (size_t)n;
+        } else if (errno == EAGAIN) {
+            to->writable = false;
+        } else if (errno != EINTR) {
+            return BROKEN;
+        }
+    }
+    free(steal_ptr(&way->held));
+    return MOVED;
+}
+
+static enum moved put_piped(struct side *to, struct way *way)
+{
+    while (way->piped > 0) {
+        if (!to->writable)
+            return BLOCKED;
+        ssize_t n = splice(way->pipe->ends[0], NULL, to->fd, NULL, way->piped, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (n > 0)
+            way->piped -= (size_t)n;
+        else if (n < 0 && errno == EAGAIN)
+            to->writable = false;
+        else if (n == 0 || errno != EINTR)
+            return BROKEN;
+    }
+    if (way->pipe)
+        pipe_put(steal_ptr(&way->pipe));
+    return MOVED;
+}
+
+/* What came of a read: n > 0 bytes, its end, nothing now, or an error. */
+static enum moved judge_read(struct side *from, ssize_t n)
+{
+    if (n > 0)
+        return MOVED;
+    if (n == 0) {
+        from->ended = true;
+        from->readable = false;
+        return MOVED;
+    }
+    if (errno == EINTR)
+        return MOVED;
+    if (errno != EAGAIN)
+        return BROKEN;
+    from->readable = false;
+    return BLOCKED;
+}
+
+static void refuse_inspected(struct conn *conn, const char *reason)
+{
+    conn_refuse(conn, REFUSE_DENIED, conn->rule, reason);
+}
+
+/* Forwards what the inspection lets pass. OVER: the connection has ended. */
+static enum moved apply(struct conn *conn, const struct inspect_result *result)
+{
+    const char *sni = inspect_sni(conn->inspect);
+    if (sni && !conn->sni)
+        conn->sni = strdup(sni);
+    if (result->verdict == INSPECT_REFUSE) {
+        refuse_inspected(conn, result->reason);
+        return OVER;
+    }
+    enum moved moved = put(&conn->upstream, &conn->up, result->pass, result->length);
+    if (result->verdict == INSPECT_DONE) {
+        inspect_free(conn->inspect);
+        conn->inspect = NULL;
+    }
+    return moved;
+}
+
+static enum moved inspect_up(struct conn *conn, const uint8_t *bytes, size_t length, bool ended)
+{
+    struct inspect_result result;
+    inspect_client(conn->inspect, bytes, length, ended, &result);
+    return apply(conn, &result);
+}
+
+/* The server's bytes pass in any case; what they say may decide what the client may say next. */
+static enum moved inspect_down(struct conn *conn, const uint8_t *bytes, size_t length)
+{
+    struct inspect_result result;
+    if (!inspect_wants_server(conn->inspect)) {
+        inspect_server_spoke(conn->inspect);
+        return MOVED;
+    }
+    inspect_server(conn->inspect, bytes, length, &result);
+    return apply(conn, &result);
+}
+
+static enum moved copy(struct conn *conn, struct side *from, struct side *to, struct way *way, size_t most)
+{
+    bool up = way == &conn->up;
+    size_t want = least(most, sizeof scratch);
+    ssize_t n = recv(from->fd, scratch, want, 0);
+    enum moved moved = judge_read(from, n);
+    if (moved != MOVED || (n <= 0 && !from->ended))
+        return moved;
+    if (n > 0) {
+        spend(conn, up, (size_t)n);
+        if ((size_t)n < want && !from->hung_up)
+            from->readable = false;
+    }
+    size_t length = n > 0 ? (size_t)n : 0;
+    if (up && conn->inspect)
+        return inspect_up(conn, scratch, length, from->ended);
+    if (!up && conn->inspect && length > 0) {
+        moved = inspect_down(conn, scratch, length);
+        if (moved == OVER || moved == BROKEN)
+            return moved;
+    }
+    return put(to, way, scratch, length);
+}
+
+static enum moved splice_in(struct conn *conn, struct side *from, struct side *to, struct way *way, size_t most)
+{
+    way->pipe = pipe_get();
+    if (!way->pipe)
+        return copy(conn, from, to, way, most);
+    ssize_t n =
+        splice(from->fd, NULL, way->pipe->ends[1], NULL, least(most, PIPE_SIZE), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    enum moved moved = judge_read(from, n);
+    if (n > 0) {
+        way->piped = (size_t)n;
+        spend(conn, way == &conn->up, (size_t)n);
+        return put_piped(to, way);
+    }
+    pipe_put(steal_ptr(&way->pipe));
+    return moved;
+}
+
+static enum moved flush(struct side *to, struct way *way)
+{
+    enum moved moved = way->held ? put_held(to, way) : MOVED;
+    return moved == MOVED && way->pipe ? put_piped(to, way) : moved;
+}
+
+/* Moves what can be moved one way. BROKEN: one side can't be read or written any more. */
+static enum moved pump(struct conn *conn, struct side *from, struct side *to, struct way *way)
+{
+    bool up = way == &conn->up;
+    uint64_t until = way->total + TURN;
+    for (;;) {
+        enum moved moved = flush(to, way);
+        if (moved != MOVED)
+            return moved;
+        if (from->ended) {
+            if (!to->shut)
+                shutdown(to->fd, SHUT_WR);
+            to->shut = true;
+            return MOVED;
+        }
+        if (!from->readable)
+            return BLOCKED;
+        size_t most = allowance(conn, up);
+        if (most == 0 || way->total >= until) {
+            pace(conn, most > 0);
+            return BLOCKED;
+        }
+        moved = way->total < COPIED_FIRST || conn->inspect ? copy(conn, from, to, way, most)
+                                                           : splice_in(conn, from, to, way, most);
+        if (moved == BROKEN || moved == OVER)
+            return moved;
+    }
+}
+
+static bool finished(const struct conn *conn)
+{
+    return conn->client.ended && conn->upstream.ended && conn->client.shut && conn->upstream.shut;
+}
+
+void relay_pump(struct conn *conn)
+{
+    enum moved up = pump(conn, &conn->client, &conn->upstream, &conn->up);
+    if (up == OVER)
+        return;
+    enum moved down = pump(conn, &conn->upstream, &conn->client, &conn->down);
+    if (down == OVER)
+        return;
+    if (up == BROKEN || down == BROKEN)
+        conn_end(conn, "reset", NULL, true);
+    else if (over_budget(conn))
+        conn_end(conn, "cut", "the row's bytes are used up", true);
+    else if (finished(conn))
+        conn_end(conn, "closed", NULL, false);
+}
+
+/* An error that no read will report, because that side has been read to its end. */
+static bool broke_after_end(const struct side *side)
+{
+    int code = 0;
+    socklen_t length = sizeof code;
+    return side->ended && getsockopt(side->fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 && code != 0;
+}
+
+void relay_events(struct side *side, uint32_t events)
+{
+    struct conn *conn = side->conn;
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        side->readable = true;
+    if (events & (EPOLLOUT | EPOLLERR))
+        side->writable = true;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        side->hung_up = true;
+    if (conn->stage != CONN_RELAY)
+        return;
+    if (events & EPOLLERR && broke_after_end(side))
+        conn_end(conn, "reset", NULL, true);
+    else
+        relay_pump(conn);
+}
+
+static void log_opening(struct conn *conn)
+{
+    struct gateway *gateway = conn->gateway;
+    if (conn->row < 0 || !gateway->rules->rows[conn->row].watch)
+        return;
+    const struct flow flow = {.event = "flow",
+                              .id = conn->id,
+                              .name = conn->name,
+                              .protocol = "tcp",
+                              .address = conn->dialled,
+                              .port = conn->tuple.target_port,
+                              .allow = true,
+                              .watch = true,
+                              .open = true,
+                              .rule = conn->rule};
+    flows_add(&gateway->flows, &flow, gateway->loop.now);
+}
+
+void relay_start(struct conn *conn)
+{
+    const int on = 1;
+    conn_unhash(conn);
+    conn->stage = CONN_RELAY;
+    conn->inspect = inspect_new(conn->name);
+    setsockopt(conn->client.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (!conn->inspect || loop_add(&conn->gateway->loop, conn->client.fd, &conn->client.watch) < 0) {
+        conn_end(conn, "reset", "the gateway is out of memory or descriptors", true);
+        return;
+    }
+    conn->client.readable = conn->client.writable = true;
+    conn->upstream.readable = conn->upstream.writable = true;
+    log_opening(conn);
+    relay_pump(conn);
+}
+
+int relay_paced(struct gateway *gateway)
+{
+    struct conn *conn = gateway->paced;
+    gateway->paced = NULL;
+    paced_turns = false;
+    while (conn) {
+        struct conn *next = conn->next_paced;
+        conn->paced = false;
+        if (conn->stage == CONN_RELAY)
+            relay_pump(conn);
+        conn = next;
+    }
+    return !gateway->paced ? -1 : paced_turns ? 0 : 1;
+}
