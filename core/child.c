@@ -3,7 +3,9 @@
 #include "affinity.h"
 #include "arguments.h"
 #include "caps.h"
+#include "capture.h"
 #include "cgroup.h"
+#include "gateway/gateway.h"
 #include "init.h"
 #include "netns.h"
 #include "rlimits.h"
@@ -136,8 +138,23 @@ static int host_name(struct child *c, struct err *err)
     return 0;
 }
 
-static int low_ports(struct child *c, struct err *err)
+static int captured_network(struct child *c, struct err *err)
 {
+    struct capture capture;
+    cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0)
+        return err_sys(err, "open /proc");
+    if (capture_setup(&capture, proc, c->request->plan->low_ports, err) < 0)
+        return -1;
+    int result = gateway_hand_over(c->request->gateway, &capture, err);
+    capture_close(&capture);
+    return result;
+}
+
+static int network(struct child *c, struct err *err)
+{
+    if (c->request->gateway >= 0)
+        return captured_network(c, err);
     if (!c->request->plan->low_ports)
         return 0;
     cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -148,8 +165,7 @@ static int low_ports(struct child *c, struct err *err)
  * that this needs (rtnl). */
 static int loopback(struct child *c, struct err *err)
 {
-    (void)c;
-    return netns_loopback_up(err);
+    return c->request->gateway >= 0 ? 0 : netns_loopback_up(err);
 }
 
 static int root_directory(struct child *c, struct err *err)
@@ -202,6 +218,12 @@ static int process_settings(struct child *c, struct err *err)
     if (personality(PER_LINUX) < 0)
         return err_sys(err, "reset the personality");
     return rlimits_apply(plan->rlimits, plan->n_rlimits, err);
+}
+
+/* It prepares itself while the root is built. Without it nothing would answer, so nothing starts. */
+static int gateway_serving(struct child *c, struct err *err)
+{
+    return c->request->gateway < 0 ? 0 : gateway_wait_serving(c->request->gateway, err);
 }
 
 static int descriptors(struct child *c, struct err *err)
@@ -269,7 +291,7 @@ static const struct {
     {"open the storage folder", open_storage},
     {"take the outer namespace's ids", outer_ids},
     {"set the host name", host_name},
-    {"allow low ports", low_ports},
+    {"set up the network", network},
     {"build the root directory", root_directory},
     {"enter the control groups", control_groups},
     {"bring loopback up", loopback},
@@ -278,6 +300,7 @@ static const struct {
     {"join a new session keyring", session_keyring},
     {"set limits and process settings", process_settings},
     {"stay on the processors", processors},
+    {"wait for the gateway", gateway_serving},
     {"close descriptors", descriptors},
     {"clean names and arguments", clean_identity},
     {"drop capabilities", capabilities},

@@ -18,7 +18,8 @@ struct child_request {
     int storage;
     int disk; /* a detached mount that is the writable filesystem instead; -1 none */
     pid_t supervisor;
-    int pin; /* processors to stay on; 0 any */
+    int pin;     /* processors to stay on; 0 any */
+    int gateway; /* to the gateway, which is handed the network; -1: there is none to reach */
 };
 
 _Noreturn void child_main(const struct child_request *request);

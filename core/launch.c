@@ -5,6 +5,7 @@
  *   choose the ids                  core/idmap
  *   open what the host grants       core/mounts
  *   make v2 control groups          core/cgroup
+ *   start the gateway               core/gateway, when the plan has a network
  *   clone into new namespaces       core/sys     core/child: waits
  *   write the id maps               core/idmap   .
  *   let go ------------------------------------> builds the root (core/root)
@@ -38,6 +39,9 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+
+/* Bytes of a flow log: about a million connections. */
+enum { FLOWS_MOST = 256 << 20 };
 
 struct launch {
     const struct plan *plan;
@@ -149,6 +153,21 @@ static int catch_signals(struct launch *l, struct err *err)
     return l->sandbox->signals >= 0 ? 0 : err_sys(err, "watch signals");
 }
 
+/* Forked before the sandbox is, so that nothing of it is in there; what it serves, the child hands over. */
+static int start_gateway(struct launch *l, struct err *err)
+{
+    const struct launch_options *options = l->options;
+    const struct gateway_request request = {.rules = l->plan->rules,
+                                            .rules_length = l->plan->rules_length,
+                                            .flows = options->flows,
+                                            .flows_most = FLOWS_MOST,
+                                            .step = options->step,
+                                            .own_ids = l->map->range,
+                                            .prepare_hook = options->prepare_hook,
+                                            .hook_context = options->hook_context};
+    return l->plan->rules ? gateway_start(&l->sandbox->gateway, &request, err) : 0;
+}
+
 static int clone_child(struct launch *l, struct err *err)
 {
     const uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -172,11 +191,13 @@ static int clone_child(struct launch *l, struct err *err)
                                               .storage = keeper ? keeper->folder : -1,
                                               .disk = l->disk,
                                               .supervisor = supervisor,
-                                              .pin = l->options->pin};
+                                              .pin = l->options->pin,
+                                              .gateway = l->sandbox->gateway.hand_over};
         child_main(&request);
     }
     l->sandbox->pid = pid;
     util_close(&l->child_socket);
+    util_close(&l->sandbox->gateway.hand_over);
     return 0;
 }
 
@@ -194,15 +215,11 @@ static const struct {
     const char *name;
     int (*run)(struct launch *, struct err *);
 } steps[] = {
-    {"choose the ids", choose_ids},
-    {"open what the host grants", open_grants},
-    {"mount the disk", mount_disk},
-    {"make the control groups", make_groups_first},
-    {"watch signals", catch_signals},
-    {"clone", clone_child},
-    {"write the id maps", write_maps},
-    {"let the child go", let_go},
-    {"hand the control groups over", send_groups},
+    {"choose the ids", choose_ids},   {"open what the host grants", open_grants},
+    {"mount the disk", mount_disk},   {"make the control groups", make_groups_first},
+    {"watch signals", catch_signals}, {"start the gateway", start_gateway},
+    {"clone", clone_child},           {"write the id maps", write_maps},
+    {"let the child go", let_go},     {"hand the control groups over", send_groups},
 };
 
 static void close_grants(struct launch *l)
@@ -218,6 +235,7 @@ int launch(const struct plan *plan, const struct launch_options *options, struct
     sandbox->plan = plan;
     sandbox->keeper = options->keeper;
     sandbox->pidfd = sandbox->socket = sandbox->signals = sandbox->own_map.lock = -1;
+    sandbox->gateway = (struct gateway_process){.pidfd = -1, .control = -1, .hand_over = -1};
     wire_reader_init(&sandbox->reader);
     struct launch l = {.plan = plan, .options = options, .sandbox = sandbox, .disk = -1, .child_socket = -1};
     int result = 0;

@@ -184,6 +184,7 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
         while (waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED) < 0 && errno == EINTR)
             continue;
     }
+    gateway_stop(&sandbox->gateway);
     util_close(&sandbox->pidfd);
     util_close(&sandbox->socket);
     util_close(&sandbox->signals);

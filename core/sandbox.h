@@ -4,6 +4,7 @@
 
 #include "cgroup.h"
 #include "err.h"
+#include "gateway/gateway.h"
 #include "keeper.h"
 #include "plan.h"
 #include "stream.h"
@@ -31,8 +32,9 @@ struct sandbox {
     struct keeper *keeper;   /* borrowed; NULL: nothing on the host but processes */
     struct idmap own_map;    /* when there is no keeper */
     pid_t pid;
-    int pidfd, socket; /* of init */
-    int signals;       /* signalfd of the caller's terminating signals, -1 none; owned */
+    int pidfd, socket;              /* of init */
+    int signals;                    /* signalfd of the caller's terminating signals, -1 none; owned */
+    struct gateway_process gateway; /* none when the plan has no network */
     struct cgroup cgroup;
     struct wire_reader reader;
     struct running *commands;
@@ -49,6 +51,7 @@ enum event_kind {
     EVENT_SIGNAL,      /* the supervisor was asked to: `signal` */
     EVENT_USAGE,       /* init's answer: `usage` */
     EVENT_STORAGE,     /* a measurement of the storage folder: `storage` */
+    EVENT_NO_GATEWAY,  /* the gateway has ended by itself: there is no network from here on */
     EVENT_NOT_STARTED, /* the sandbox could not be set up, nothing has run: `why` */
     EVENT_GONE,        /* init has ended, or spoke nonsense: the sandbox is over; `why` */
 };

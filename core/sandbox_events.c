@@ -17,7 +17,7 @@
 /* Seconds. */
 #define PTY_GRACE 0.2
 
-enum { POLL_INIT, POLL_SIGNALS, POLL_KEEPER, POLL_STREAMS };
+enum { POLL_INIT, POLL_SIGNALS, POLL_KEEPER, POLL_GATEWAY, POLL_STREAMS };
 
 static struct running *find(struct sandbox *sandbox, uint32_t id)
 {
@@ -156,6 +156,15 @@ static bool from_keeper(struct sandbox *sandbox, struct event *event)
     return got > 0;
 }
 
+/* It only speaks when it is asked, so this is its end. */
+static bool from_gateway(struct sandbox *sandbox, struct event *event)
+{
+    sandbox->gateway.gone = true;
+    event->kind = EVENT_NO_GATEWAY;
+    event->why = "the gateway has ended; the sandbox has no network any more";
+    return true;
+}
+
 static bool move_stream(struct running *running, int i, struct event *event)
 {
     const char *seen;
@@ -229,6 +238,8 @@ static void fill(const struct sandbox *sandbox, struct pollfd *polled)
     polled[POLL_SIGNALS] = (struct pollfd){.fd = sandbox->signals, .events = POLLIN};
     bool keeper = sandbox->keeper && sandbox->keeper->reports >= 0 && !sandbox->keeper_gone;
     polled[POLL_KEEPER] = (struct pollfd){.fd = keeper ? sandbox->keeper->reports : -1, .events = POLLIN};
+    polled[POLL_GATEWAY] =
+        (struct pollfd){.fd = sandbox->gateway.gone ? -1 : sandbox->gateway.control, .events = POLLIN};
     struct pollfd *next = polled + POLL_STREAMS;
     for (const struct running *r = sandbox->commands; r; r = r->next)
         for (int i = 0; i < STREAMS; i++)
@@ -247,7 +258,9 @@ static bool serve(struct sandbox *sandbox, const struct pollfd *polled, struct e
         return true;
     if (polled[POLL_KEEPER].revents && from_keeper(sandbox, event))
         return true;
-    return polled[POLL_INIT].revents && from_init(sandbox, event);
+    if (polled[POLL_INIT].revents && from_init(sandbox, event))
+        return true;
+    return polled[POLL_GATEWAY].revents && from_gateway(sandbox, event);
 }
 
 int sandbox_next(struct sandbox *sandbox, double seconds, struct event *event, struct err *err)

@@ -16,6 +16,7 @@
 #include "seccomp_table.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
@@ -349,19 +350,18 @@ static void allow_sockets(scmp_filter_ctx filter)
 static void emit_gateway(void)
 {
     static const char *const calls[] = {
-        "read",      "write",           "readv",         "writev",       "close",
-        "recvfrom",  "recvmsg",         "sendto",        "sendmsg",      "accept4",
-        "connect",   "getsockname",     "getpeername",   "setsockopt",   "getsockopt",
-        "shutdown",  "epoll_wait",      "epoll_pwait",   "epoll_ctl",    "pipe2",
-        "splice",    "fcntl",           "munmap",        "mremap",       "brk",
-        "madvise",   "futex",           "clock_gettime", "gettimeofday", "time",
-        "getrandom", "rt_sigprocmask",  "rt_sigaction",  "rt_sigreturn", "timer_settime",
-        "setitimer", "restart_syscall", "exit",          "exit_group",   "getpid",
-        "gettid",    "tgkill",
+        "read",           "write",        "readv",         "writev",        "close",      "recvfrom",
+        "recvmsg",        "sendto",       "sendmsg",       "accept4",       "connect",    "getsockname",
+        "getpeername",    "setsockopt",   "getsockopt",    "shutdown",      "epoll_wait", "epoll_pwait",
+        "epoll_ctl",      "pipe2",        "splice",        "munmap",        "mremap",     "brk",
+        "madvise",        "futex",        "clock_gettime", "gettimeofday",  "time",       "getrandom",
+        "rt_sigprocmask", "rt_sigaction", "rt_sigreturn",  "timer_settime", "setitimer",  "restart_syscall",
+        "exit",           "exit_group",   "getpid",        "gettid",        "tgkill",
     };
     scmp_filter_ctx filter = new_filter(SCMP_ACT_ERRNO(EPERM));
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
         allow_if(filter, calls[i], 0, NULL);
+    allow_if(filter, "fcntl", 1, (struct scmp_arg_cmp[]){is(1, F_SETPIPE_SZ)});
     allow_memory(filter);
     allow_sockets(filter);
     emit(filter, "gateway");

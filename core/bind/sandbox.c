@@ -1,9 +1,11 @@
 /* sandbox.c - core.launch and the sandbox handle. */
 #include "bind.h"
+#include "hook.h"
 
 #include "../cgroup.h"
 #include "../launch.h"
 #include "../sandbox.h"
+#include "../util.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -28,7 +30,15 @@ static struct sandbox *check(lua_State *L)
     return &handle->sandbox;
 }
 
-/* core.launch(plan, { lock_dir=, name=, keeper= or nil, cgroups=bool, pin=processors or 0, signals=bool })
+/* Where the gateway of a launch writes its flows; -1 nowhere. */
+static int open_flows(const char *path, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return fd >= 0 ? fd : err_sys(err, "open the flow log %s", path);
+}
+
+/* core.launch(plan, { lock_dir=, name=, keeper= or nil, cgroups=bool, pin=processors or 0, signals=bool,
+ *                     flows=path or nil, step=name or nil, connect=function or nil (core/bind/hook.h) })
  *   -> sandbox handle | nil, message, CODE. The handle keeps plan and keeper alive. */
 static int launch_sandbox(lua_State *L)
 {
@@ -37,6 +47,7 @@ static int launch_sandbox(lua_State *L)
     struct launch_options options = {
         .lock_dir = bind_string_field(L, 2, "lock_dir", ""),
         .name = bind_string_field(L, 2, "name", "sandbox"),
+        .step = bind_string_field(L, 2, "step", NULL),
         .support = bind_bool_field(L, 2, "cgroups") ? bind_cgroup_support() : NULL,
         .pin = (int)bind_number_field(L, 2, "pin", 0),
         .signals = bind_bool_field(L, 2, "signals"),
@@ -54,7 +65,21 @@ static int launch_sandbox(lua_State *L)
     lua_rawseti(L, -2, 2);
     lua_setfenv(L, -2);
     struct err err = {0};
-    if (launch(plan, &options, &handle->sandbox, &err) < 0)
+    struct bind_hook hook = {L, LUA_NOREF};
+    lua_getfield(L, 2, "connect");
+    if (lua_isfunction(L, -1)) {
+        hook.load = luaL_ref(L, LUA_REGISTRYINDEX);
+        options.prepare_hook = bind_prepare_hook;
+        options.hook_context = &hook;
+    } else {
+        lua_pop(L, 1);
+    }
+    const char *flows = bind_string_field(L, 2, "flows", NULL);
+    options.flows = flows ? open_flows(flows, &err) : -1;
+    int result = flows && options.flows < 0 ? -1 : launch(plan, &options, &handle->sandbox, &err);
+    util_close(&options.flows);
+    luaL_unref(L, LUA_REGISTRYINDEX, hook.load);
+    if (result < 0)
         return bind_failure(L, &err);
     handle->open = true;
     return 1;
@@ -194,8 +219,8 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
 
 static void push_event(lua_State *L, struct sandbox *sandbox, const struct event *event)
 {
-    static const char *const kinds[] = {"timeout", "exit",    "output",      "signal",
-                                        "usage",   "storage", "not_started", "gone"};
+    static const char *const kinds[] = {"timeout", "exit",       "output",      "signal", "usage",
+                                        "storage", "no_gateway", "not_started", "gone"};
     lua_createtable(L, 0, 8);
     set_string(L, "kind", kinds[event->kind]);
     if (event->running)
@@ -224,6 +249,7 @@ static void push_event(lua_State *L, struct sandbox *sandbox, const struct event
         lua_pushboolean(L, event->storage.partial);
         lua_setfield(L, -2, "partial");
         break;
+    case EVENT_NO_GATEWAY:
     case EVENT_NOT_STARTED:
     case EVENT_GONE:
         set_string(L, "why", event->why);
@@ -341,6 +367,40 @@ static int usage(lua_State *L)
     return 1;
 }
 
+/* sandbox:network() -> { mode="exact" or "accept", connections=, denied=, up=, down= } of its gateway, nil without one
+ * | nil, message, CODE */
+static int network(lua_State *L)
+{
+    struct sandbox *sandbox = check(L);
+    struct gateway_counters counted;
+    struct err err = {0};
+    if (sandbox->gateway.control < 0)
+        return 0;
+    if (gateway_count(&sandbox->gateway, &counted, &err) < 0)
+        return bind_failure(L, &err);
+    lua_createtable(L, 0, 5);
+    set_string(L, "mode", counted.mode == CAPTURE_EXACT ? "exact" : "accept");
+    set_number(L, "connections", (double)counted.opened);
+    set_number(L, "denied", (double)counted.denied);
+    set_number(L, "up", (double)counted.up);
+    set_number(L, "down", (double)counted.down);
+    return 1;
+}
+
+/* sandbox:set_rules(bytes of core.rules(...):bytes()) -> true | nil, message, CODE: from its return on they are in force, and
+ * connections that they would not allow are cut; on failure the old ones stay. */
+static int set_rules(lua_State *L)
+{
+    struct sandbox *sandbox = check(L);
+    size_t length;
+    const char *bytes = luaL_checklstring(L, 2, &length);
+    struct err err = {0};
+    if (gateway_set_rules(&sandbox->gateway, bytes, length, &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* sandbox:pid() -> the host's pid of the sandbox's process 1 */
 static int pid(lua_State *L)
 {
@@ -363,16 +423,10 @@ static int close_sandbox(lua_State *L)
 
 int bind_sandbox(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"start", start},
-                                       {"next", next_event},
-                                       {"signal", send_signal},
-                                       {"resize", resize},
-                                       {"ask_usage", ask_usage},
-                                       {"usage", usage},
-                                       {"measure", measure},
-                                       {"pid", pid},
-                                       {"ready", wait_ready},
-                                       {"close", close_sandbox},
+    static const luaL_Reg methods[] = {{"start", start},     {"next", next_event},     {"signal", send_signal},
+                                       {"resize", resize},   {"ask_usage", ask_usage}, {"usage", usage},
+                                       {"measure", measure}, {"network", network},     {"set_rules", set_rules},
+                                       {"pid", pid},         {"ready", wait_ready},    {"close", close_sandbox},
                                        {NULL, NULL}};
     bind_class(L, BIND_SANDBOX, methods, close_sandbox);
     lua_pushcfunction(L, launch_sandbox);

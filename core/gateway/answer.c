@@ -173,7 +173,7 @@ static void take_query(struct gateway *gateway, const struct asker *asker, const
     } else if (question.reverse.length) {
         answer = reverse(gateway, &question);
     } else if (question.name[0] == '\0' || !rules_answers(gateway->rules, question.name)) {
-        struct decision decision = rules_decide(gateway->rules, question.name[0] ? question.name : NULL, NULL, 0);
+        struct decision decision = rules_decide(gateway->rules, question.name[0] ? question.name : NULL, NULL, 443);
         log_refusal(gateway, &question, question.name[0] ? decision.from : "built in",
                     question.name[0] ? decision.reason : "a name that has no canonical form");
     } else if (verify_first(gateway, asker, &question, query, length)) {

@@ -183,6 +183,18 @@ void conn_refuse(struct conn *conn, enum refusal how, const char *rule, const ch
     retire(conn, true);
 }
 
+void conn_warn(struct conn *conn, const char *rule, const char *reason)
+{
+    struct gateway *gateway = conn->gateway;
+    struct flow flow;
+    describe(conn, &flow);
+    flow.event = "warning";
+    flow.allow = true;
+    flow.rule = rule;
+    flow.reason = reason;
+    flows_add(&gateway->flows, &flow, gateway->loop.now);
+}
+
 void conn_end(struct conn *conn, const char *outcome, const char *reason, bool reset)
 {
     struct gateway *gateway = conn->gateway;

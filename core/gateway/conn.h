@@ -126,6 +126,9 @@ enum refusal { REFUSE_DENIED, REFUSE_REFUSED, REFUSE_UNREACHABLE, REFUSE_TIMEOUT
  * held, else a reset. DENIED is the policy's doing, the others the far end's. */
 void conn_refuse(struct conn *conn, enum refusal how, const char *rule, const char *reason);
 
+/* Notes what the policy's hook has to say about a connection that it lets be. */
+void conn_warn(struct conn *conn, const char *rule, const char *reason);
+
 /* Ends one that was. `outcome`: "closed", "reset", "cut" and the like; `reset`: both ends see a RST. */
 void conn_end(struct conn *conn, const char *outcome, const char *reason, bool reset);
 

@@ -33,10 +33,12 @@ static bool refused_by_hook(struct conn *conn, const struct address *address)
                                    .denied = gateway->denied,
                                    .up = gateway->bytes_up,
                                    .down = gateway->bytes_down};
-    if (gateway->hook->connect(gateway->hook->context, &flow, reason) == 0)
-        return false;
-    conn_refuse(conn, REFUSE_DENIED, gateway->hook->from, reason);
-    return true;
+    enum hook_verdict verdict = gateway->hook->connect(gateway->hook->context, &flow, reason);
+    if (verdict == HOOK_DENY)
+        conn_refuse(conn, REFUSE_DENIED, gateway->hook->from, reason);
+    if (verdict == HOOK_WARN)
+        conn_warn(conn, gateway->hook->from, reason);
+    return verdict == HOOK_DENY;
 }
 
 static bool opens_internal(const struct conn *conn, const struct decision *decision)

@@ -16,7 +16,7 @@ enum { FLOWS_BUFFER = 65536, FLOWS_JOINED = 256, FLOWS_KEY = 512 };
 
 /* What a line says; NULL, 0 or length 0: left out. Texts are borrowed for the call and may be hostile. */
 struct flow {
-    const char *event; /* "flow", "dns" or "packet" */
+    const char *event; /* "flow", "dns", "packet" or "warning" */
     uint64_t id;
     const char *name, *sni, *protocol, *type;
     struct address address;

@@ -122,7 +122,8 @@ static int change_rules(struct gateway *gateway, const void *bytes, size_t lengt
 
 static void count(const struct gateway *gateway, struct gateway_counters *counters)
 {
-    *counters = (struct gateway_counters){gateway->opened, gateway->denied, gateway->bytes_up, gateway->bytes_down};
+    *counters = (struct gateway_counters){gateway->opened, gateway->denied, gateway->bytes_up, gateway->bytes_down,
+                                          gateway->capture.mode};
 }
 
 static void answer_failed(int control, const struct err *err)

@@ -30,6 +30,7 @@ struct gateway_request {
 
 struct gateway_counters {
     uint64_t opened, denied, up, down; /* connections; refusals of every kind; bytes */
+    uint64_t mode;                     /* enum capture_mode */
 };
 
 struct gateway_process {

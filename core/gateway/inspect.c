@@ -17,7 +17,7 @@ struct inspect {
     uint8_t *bytes; /* the client's, not let pass yet; let pass are the first `passed` of them until the next call */
     size_t have, room, passed;
     struct http_head *http;
-    uint64_t fed, allowed; /* of the client's bytes: given to http, let pass by it */
+    uint64_t allowed; /* of the client's bytes, let pass by http */
     char answer[ANSWER];
     size_t answered;
     bool server_spoke;
@@ -118,14 +118,13 @@ static void tls(struct inspect *inspect, bool named, struct inspect_result *resu
         let_all(inspect, result);
 }
 
-/* The bytes that have not been given to the parser yet. */
+/* Gives the parser what it has not seen yet; it stops by itself behind an upgrade. */
 static void http(struct inspect *inspect, bool ended, struct inspect_result *result)
 {
     uint64_t before = inspect->allowed;
-    size_t unfed = inspect->have - (size_t)(inspect->fed - inspect->allowed);
+    size_t seen = (size_t)(inspect->http->fed - before);
     enum http_result said =
-        http_head_feed(inspect->http, inspect->bytes + (inspect->have - unfed), unfed, &inspect->allowed);
-    inspect->fed += unfed;
+        http_head_feed(inspect->http, inspect->bytes + seen, inspect->have - seen, &inspect->allowed);
     if (said == HTTP_NOT) {
         let_all(inspect, result);
         return;
@@ -134,21 +133,18 @@ static void http(struct inspect *inspect, bool ended, struct inspect_result *res
         refuse(result, inspect->http->reason);
         return;
     }
-    if (inspect->name && inspect->http->has_host && strcmp(inspect->http->host, inspect->name) != 0) {
+    if (inspect->name && inspect->http->requests > 0 && strcmp(inspect->http->host, inspect->name) != 0) {
         refuse_name(result, "HTTP (Host)", inspect->http->host, inspect->name);
         return;
     }
     let_pass(inspect, (size_t)(inspect->allowed - before), result);
-    if (said == HTTP_UPGRADE && (inspect->server_spoke || inspect->http->requests > 1)) {
-        refuse(result, "HTTP upgrade on a connection that was used before");
-        return;
-    }
-    if (said == HTTP_UPGRADE) {
+    if (said == HTTP_UPGRADE && inspect->stage != STAGE_ANSWER) {
+        if (inspect->server_spoke || inspect->http->requests > 1)
+            refuse(result, "an HTTP upgrade on a connection that was used before");
         inspect->stage = STAGE_ANSWER;
-        inspect->fed = inspect->allowed;
     }
-    if (ended && inspect->have > inspect->passed)
-        refuse(result, "HTTP head without its end");
+    if (inspect->have - inspect->passed > HTTP_HEAD_MAX || (ended && inspect->have > inspect->passed))
+        refuse(result, "an HTTP head without its end");
 }
 
 static void first(struct inspect *inspect, bool ended, struct inspect_result *result)
@@ -197,12 +193,8 @@ void inspect_client(struct inspect *inspect, const uint8_t *bytes, size_t length
         first(inspect, ended, result);
         break;
     case STAGE_HTTP:
-        http(inspect, ended, result);
-        break;
     case STAGE_ANSWER:
-        /* A client that talks on before the server has agreed to switch, and a lot, is up to no good. */
-        if (inspect->have > HTTP_HEAD_MAX || (ended && inspect->have > 0))
-            refuse(result, "bytes behind an HTTP upgrade that was not answered");
+        http(inspect, ended, result);
         break;
     }
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 enum { TIMEOUT_MS = 2000, TRIES = 3, SOCKETS = 64 };
 
@@ -68,6 +70,41 @@ static void socket_state(void *data, ares_socket_t fd, int readable, int writabl
         q->fd = fd;
 }
 
+/* c-ares would ask fcntl(2), which the gateway may not, because it could take O_APPEND off the flow log. */
+static ares_socket_t open_socket(int domain, int type, int protocol, void *data)
+{
+    (void)data;
+    return socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+}
+
+static int close_socket(ares_socket_t fd, void *data)
+{
+    (void)data;
+    return close(fd);
+}
+
+static int connect_socket(ares_socket_t fd, const struct sockaddr *to, ares_socklen_t length, void *data)
+{
+    (void)data;
+    return connect(fd, to, length);
+}
+
+static ares_ssize_t receive(ares_socket_t fd, void *bytes, size_t length, int flags, struct sockaddr *from,
+                            ares_socklen_t *from_length, void *data)
+{
+    (void)data;
+    return recvfrom(fd, bytes, length, flags, from, from_length);
+}
+
+static ares_ssize_t send_vector(ares_socket_t fd, const struct iovec *vector, int n, void *data)
+{
+    (void)data;
+    return writev(fd, vector, n);
+}
+
+static const struct ares_socket_functions socket_functions = {open_socket, close_socket, connect_socket, receive,
+                                                              send_vector};
+
 static int pin_server(struct resolve *resolve, const struct address *server, uint16_t port, struct err *err)
 {
     char text[ADDRESS_TEXT], csv[ADDRESS_TEXT + 16];
@@ -99,6 +136,8 @@ struct resolve *resolve_init(struct loop *loop, const struct address *server, ui
                                      ARES_OPT_SOCK_STATE_CB);
     if (code != ARES_SUCCESS)
         err_set(err, 0, "read the host's resolver settings (/etc/resolv.conf): %s", ares_strerror(code));
+    if (code == ARES_SUCCESS)
+        ares_set_socket_functions(resolve->channel, &socket_functions, NULL);
     if (code != ARES_SUCCESS || (server->length && pin_server(resolve, server, port, err) < 0)) {
         free(resolve);
         return NULL;

@@ -100,6 +100,11 @@ function on.not_started(run, event)
   run.not_started = event.why
 end
 
+-- What runs goes on: programs see that nothing can be reached.
+function on.no_gateway(run, event)
+  run.box.on_event { event = "violation", limit = "network", sentence = event.why }
+end
+
 function on.gone(run, event)
   run.over = true
   run.gone = event.why

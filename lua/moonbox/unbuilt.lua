@@ -5,14 +5,16 @@ local M = {}
 --- An array of { text, from = "FILE:LINE" } in the plan's order; empty when the plan can be run in full.
 function M.list(plan)
   local out = {}
-  if plan.network.mode ~= "none" then
-    out[#out + 1] = { from = plan.network.from,
-      text = 'reaching the network by name is not built yet; this version runs network = "none" only' }
+  for _, rule in ipairs(plan.network.rules or {}) do
+    if rule.word == "publish" then
+      out[#out + 1] = { from = rule.from, text = "publishing a port of the sandbox is not built yet" }
+    end
   end
   for _, hook in ipairs(plan.hooks or {}) do
-    out[#out + 1] = { from = hook.file .. ":" .. hook.line,
-      text = ("the hook `%s` would not be called yet; this version runs policies without `on`")
-      :format(hook.name) }
+    if hook.name ~= "connect" then
+      out[#out + 1] = { from = hook.file .. ":" .. hook.line,
+        text = ("the hook `%s` would not be called yet; this version calls `connect`"):format(hook.name) }
+    end
   end
   return out
 end
