@@ -5,15 +5,16 @@ local M = {}
 --- An array of { text, from = "FILE:LINE" } in the plan's order; empty when the plan can be run in full.
 function M.list(plan)
   local out = {}
-  for _, rule in ipairs(plan.network.rules or {}) do
+  for _, rule in ipairs(plan.network.rules) do
     if rule.word == "publish" then
-      out[#out + 1] = { from = rule.from, text = "publishing a port of the sandbox is not built yet" }
+      out[#out + 1] = { from = rule.from,
+        text = "publishing a port is not built yet; nothing reaches a sandbox from outside" }
     end
   end
   for _, hook in ipairs(plan.hooks or {}) do
     if hook.name ~= "connect" then
       out[#out + 1] = { from = hook.file .. ":" .. hook.line,
-        text = ("the hook `%s` would not be called yet; this version calls `connect`"):format(hook.name) }
+        text = ("the hook `%s` would not be called yet; this version calls `connect` alone"):format(hook.name) }
     end
   end
   return out
