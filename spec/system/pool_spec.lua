@@ -70,7 +70,10 @@ describe("boxes made ahead", function()
 
   it("are replaced when they died while they waited", function()
     assert.is_true(sandbox.ready(plan, 1))
-    for pid in pairs(waiting()) do assert.equal(0, box.shell("kill -9 " .. pid).code) end
+    for pid in pairs(waiting()) do
+      assert.equal(0, box.shell("kill -9 " .. pid).code)
+      assert.truthy(box.wait_for(function() return box.read("/proc/" .. pid .. "/status"):match("State:%s+Z") end, 5))
+    end
     local opened = box.open(plan)
     assert.equal("ok\n", box.inside(opened, "echo ok").stdout)
     assert.is_true(opened:close())
