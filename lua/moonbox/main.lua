@@ -1,7 +1,7 @@
 --- The command line: finds the command's own module and runs it. Returns the exit code.
 --
 -- Modules are loaded when they are needed and not before: a cold start is part of every sandbox's price.
-local COMMANDS = { "check", "doctor", "exec", "explain", "flows", "help", "plan", "run", "version" }
+local COMMANDS = { "check", "doctor", "exec", "explain", "flows", "help", "plan", "run", "version", "why" }
 local USAGE, INTERNAL = 64, 70
 
 local aliases = { ["--version"] = "version", ["-V"] = "version", ["--help"] = "help", ["-h"] = "help" }

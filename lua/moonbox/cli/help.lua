@@ -5,7 +5,7 @@ local M = {
   options = {},
 }
 
-local commands = { "run", "exec", "flows", "check", "explain", "plan", "doctor", "help" }
+local commands = { "run", "exec", "flows", "check", "explain", "why", "plan", "doctor", "help" }
 
 local function command(name)
   local ok, module = pcall(require, "moonbox.cli." .. name)

@@ -1,0 +1,46 @@
+--- `moonbox why POLICY HOST[:PORT]`: whether a policy lets a host be reached, and which line says so.
+local M = {
+  about = "says whether a policy allows a host, and which line of it decides",
+  usage = "moonbox why [--json] POLICY HOST[:PORT]",
+  options = {
+    { "HOST[:PORT]", "a name or an address; without a port, all ports; [2001:db8::1]:443 for IPv6" },
+    { "--json", "prints { host, port, allow, answered, decisions } as JSON" },
+    { "(ends with)", "0 when it is allowed, on some port if none is given; 1 when it is denied" },
+  },
+}
+
+local DENIED, USAGE, BAD_POLICY, INTERNAL = 1, 64, 65, 70
+
+local function fail(code, text)
+  require("moonbox.core").sys.write(2, "moonbox: " .. require("moonbox.sanitise").line(text) .. "\n")
+  return code
+end
+
+local function as_json(answer)
+  local json = require "moonbox.json"
+  answer.decisions = json.array(answer.decisions)
+  for _, one in ipairs(answer.decisions) do one.ports = one.ports and json.array(one.ports) end
+  return json.encode(answer, { pretty = true }) .. "\n"
+end
+
+function M.run(args)
+  local sys = require("moonbox.core").sys
+  local o, rest = require("moonbox.cli.options").parse(args, { json = "flag" })
+  if not o or #rest ~= 2 then
+    return fail(USAGE, o and "why needs a policy and a host; usage: " .. M.usage or rest)
+  end
+  local why = require "moonbox.why"
+  local host, wrong = why.host(rest[2])
+  if not host then return fail(USAGE, ('"%s" %s'):format(require("moonbox.loader").plain(rest[2]), wrong)) end
+  local plan, diagnostics = require("moonbox.plan").load(rest[1])
+  for _, d in ipairs(plan and {} or diagnostics) do
+    sys.write(2, require("moonbox.policy").format(d) .. "\n")
+  end
+  if not plan then return BAD_POLICY end
+  local answer, message = why.answer(plan, host)
+  if not answer then return fail(INTERNAL, message) end
+  sys.write(1, o.json and as_json(answer) or why.text(answer))
+  return answer.allow and 0 or DENIED
+end
+
+return M
