@@ -14,7 +14,7 @@
 enum { PERIOD_US = 100000 };
 
 /* The group of a parent directory, made when it is not there yet: controllers that are mounted together share it. */
-static int group_for(struct cgroup *group, const char *parent, int version, const char *name, struct err *err)
+int cgroup_add(struct cgroup *group, const char *parent, int version, const char *name, struct err *err)
 {
     char path[CGROUP_MAX_PATH];
     if (snprintf(path, sizeof path, "%s/%s", parent, name) >= (int)sizeof path)
@@ -48,7 +48,7 @@ static int put_number(const struct cgroup *group, int i, const char *file, uint6
     return put(group, i, file, text, err);
 }
 
-static int limit_cpu(const struct cgroup *group, int i, double cpus, struct err *err)
+int cgroup_limit_cpu(const struct cgroup *group, int i, double cpus, struct err *err)
 {
     char text[64];
     uint64_t quota = (uint64_t)(cpus * PERIOD_US);
@@ -75,6 +75,11 @@ static int limit_memory(const struct cgroup *group, int i, uint64_t memory, stru
     const char *file = group->groups[i].version == 2 ? "memory.max" : "memory.limit_in_bytes";
     if (put_number(group, i, file, memory, err) < 0)
         return -1;
+    /* Who runs out of memory goes as a whole: half a tree of processes is nothing that a task could rely on. Version 1
+     * has no such file, and the supervisor sees to it. */
+    if (group->groups[i].version == 2 && faccessat(group->groups[i].fd, "memory.oom.group", W_OK, 0) == 0 &&
+        put(group, i, "memory.oom.group", "1", err) < 0)
+        return -1;
     return forbid_swap(group, i, memory, err);
 }
 
@@ -84,7 +89,7 @@ static int limit(struct cgroup *group, int i, enum cgroup_controller controller,
     group->groups[i].has[controller] = true;
     switch (controller) {
     case CGROUP_CPU:
-        return limits->cpus > 0 ? limit_cpu(group, i, limits->cpus, err) : 0;
+        return limits->cpus > 0 ? cgroup_limit_cpu(group, i, limits->cpus, err) : 0;
     case CGROUP_MEMORY:
         return limits->memory ? limit_memory(group, i, limits->memory, err) : 0;
     case CGROUP_PIDS:
@@ -102,11 +107,11 @@ static int make_all(struct cgroup *group, const struct cgroup_support *support, 
         const struct cgroup_place *place = &support->controllers[c];
         if (!place->version)
             continue;
-        int i = group_for(group, place->parent, place->version, name, err);
+        int i = cgroup_add(group, place->parent, place->version, name, err);
         if (i < 0 || limit(group, i, (enum cgroup_controller)c, limits, err) < 0)
             return -1;
     }
-    if (*support->unified && group_for(group, support->unified, 2, name, err) < 0)
+    if (*support->unified && cgroup_add(group, support->unified, 2, name, err) < 0)
         return -1;
     return 0;
 }
@@ -115,6 +120,7 @@ int cgroup_create(struct cgroup *group, const struct cgroup_support *support, co
                   const struct cgroup_limits *limits, struct err *err)
 {
     memset(group, 0, sizeof *group);
+    group->freezer = -1;
     if (make_all(group, support, name, limits, err) == 0)
         return 0;
     struct err ignored;
@@ -149,54 +155,12 @@ int cgroup_enter(int entrance, struct err *err)
     return util_write_all(entrance, "0", 1) == 0 ? 0 : err_sys(err, "enter a control group");
 }
 
-static uint64_t number_in(int fd, const char *file)
-{
-    char text[64];
-    return util_read_file(fd, file, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : 0;
-}
-
-static uint64_t keyed(int fd, const char *file, const char *key)
-{
-    char text[4096];
-    if (util_read_file(fd, file, text, sizeof text) <= 0)
-        return 0;
-    size_t length = strlen(key);
-    for (const char *at = text; at; at = strchr(at, '\n')) {
-        at += *at == '\n';
-        if (strncmp(at, key, length) == 0 && at[length] == ' ')
-            return strtoull(at + length, NULL, 10);
-    }
-    return 0;
-}
-
-static void read_memory(int fd, int version, struct cgroup_usage *usage)
-{
-    usage->has_memory = true;
-    usage->memory = number_in(fd, version == 2 ? "memory.current" : "memory.usage_in_bytes");
-    usage->memory_peak = number_in(fd, version == 2 ? "memory.peak" : "memory.max_usage_in_bytes");
-    usage->oom_kills = keyed(fd, version == 2 ? "memory.events" : "memory.oom_control", "oom_kill");
-}
-
-void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage)
-{
-    memset(usage, 0, sizeof *usage);
-    for (int i = 0; i < group->n; i++) {
-        int fd = group->groups[i].fd, version = group->groups[i].version;
-        if (group->groups[i].has[CGROUP_MEMORY])
-            read_memory(fd, version, usage);
-        if (group->groups[i].has[CGROUP_PIDS])
-            usage->processes = number_in(fd, "pids.current");
-        if (version == 2 && !usage->has_cpu) {
-            usage->cpu_us = keyed(fd, "cpu.stat", "usage_usec");
-            usage->has_cpu = true;
-        }
-    }
-}
-
 /* Version 1 has no cgroup.kill. Pids are signalled only while they are listed in the group that we own. */
 static void kill_members(int fd)
 {
     char text[16384];
+    /* What version 1 has frozen does not even die; others have no such file. */
+    (void)!util_write_file(fd, "freezer.state", "THAWED");
     if (util_write_file(fd, "cgroup.kill", "1") == 0 || util_read_file(fd, "cgroup.procs", text, sizeof text) <= 0)
         return;
     char *save = NULL;

@@ -26,6 +26,7 @@ struct cgroup_place {
 struct cgroup_support {
     struct cgroup_place controllers[CGROUP_CONTROLLERS];
     char unified[CGROUP_MAX_PATH]; /* parent for a v2 group (kill, freeze), "" none */
+    struct cgroup_place freezer; /* without it, a hierarchy that can freeze; nothing is made there before it is used */
 };
 
 struct cgroup_limits {
@@ -44,11 +45,16 @@ struct cgroup {
         bool has[CGROUP_CONTROLLERS];
     } groups[CGROUP_CONTROLLERS + 1];
     int n;
+    int freezer; /* the group that freezes; -1 not made yet */
 };
 
+enum { CGROUP_PRESSURE_CPU, CGROUP_PRESSURE_MEMORY, CGROUP_PRESSURE_IO, CGROUP_PRESSURES };
+
 struct cgroup_usage {
-    uint64_t memory, memory_peak, cpu_us, processes, oom_kills;
-    bool has_memory, has_cpu;
+    uint64_t memory, memory_peak, cpu_us, processes;
+    uint64_t oom_kills, refused;       /* processes killed for want of memory; forks refused */
+    double pressure[CGROUP_PRESSURES]; /* percent of the last 10 s in which some process waited */
+    bool has_memory, has_cpu, has_pressure;
 };
 
 const char *cgroup_controller_name(enum cgroup_controller controller);
@@ -74,6 +80,19 @@ int cgroup_entrances(const struct cgroup *group, int fds[CGROUP_MAX_V1]);
 /* Moves the calling process, which has one thread, in by such a file. Only a thread that moves itself is spared the
  * wait for an RCU grace period, about 5 ms (kernel/cgroup/cgroup.c, cgroup_procs_write_start). */
 int cgroup_enter(int entrance, struct err *err);
+
+/* For the other files of this facility: makes and opens the group, or finds it; and sets the cpu limit of group `i`. */
+int cgroup_add(struct cgroup *group, const char *parent, int version, const char *name, struct err *err);
+int cgroup_limit_cpu(const struct cgroup *group, int i, double cpus, struct err *err);
+
+/* Gives it only this much processor time from now on. err->code EOPNOTSUPP where there is no such group. */
+int cgroup_throttle(const struct cgroup *group, double cpus, struct err *err);
+
+/* Stops every process of it, or lets them go on. On a host whose groups can't freeze a group is made that can:
+ * cgroup_freezer_path says which, so that somebody can be told first (1 = in path, 0 = none is needed, -1 = can't). */
+int cgroup_freeze(struct cgroup *group, const struct cgroup_support *support, bool on, struct err *err);
+void cgroup_thaw(const struct cgroup *group); /* what version 1 has frozen does not even die */
+int cgroup_freezer_path(const struct cgroup *group, const struct cgroup_support *support, char *path, size_t size);
 
 void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage);
 

@@ -127,9 +127,18 @@ static void find_delegated(struct cgroup_support *support, const char *mount)
     }
 }
 
+static void add_freezer(struct cgroup_support *support, const char *mount, int version)
+{
+    if (geteuid() != 0 || support->freezer.version > version)
+        return;
+    support->freezer.version = version; /* version 2 is better: what it has frozen can be killed */
+    util_copy(support->freezer.parent, CGROUP_MAX_PATH, mount);
+}
+
 static void add_unified(struct cgroup_support *support, const char *mount)
 {
     char group[CGROUP_MAX_PATH];
+    add_freezer(support, mount, 2);
     if (geteuid() != 0) {
         find_delegated(support, mount);
         return;
@@ -144,6 +153,8 @@ static void add_v1(struct cgroup_support *support, const char *mount, const char
 {
     char group[CGROUP_MAX_PATH];
     bool wanted = false;
+    if (has_word(options, "freezer", ","))
+        add_freezer(support, mount, 1);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
         wanted = wanted || has_word(options, names[c], ",");
     if (!wanted || !make_group(group, sizeof group, mount) || access(group, W_OK) < 0)

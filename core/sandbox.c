@@ -165,6 +165,15 @@ int sandbox_ask_usage(struct sandbox *sandbox, struct err *err)
     return 0;
 }
 
+int sandbox_freeze(struct sandbox *sandbox, const struct cgroup_support *support, bool on, struct err *err)
+{
+    char path[CGROUP_MAX_PATH + 64];
+    int made = cgroup_freezer_path(&sandbox->cgroup, support, path, sizeof path);
+    if (made > 0 && sandbox->keeper && keeper_watch_group(sandbox->keeper, path, err) < 0)
+        return -1;
+    return cgroup_freeze(&sandbox->cgroup, support, on, err);
+}
+
 void sandbox_resize(struct running *running, int rows, int cols)
 {
     struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols};
@@ -179,6 +188,7 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
     int result = 0;
     if (sandbox->pidfd >= 0) {
         siginfo_t info;
+        cgroup_thaw(&sandbox->cgroup);
         sys_pidfd_send_signal(sandbox->pidfd, SIGKILL);
         /* Init's end is the end of all: zap_pid_ns_processes waits for every process of the namespace. */
         while (waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED) < 0 && errno == EINTR)

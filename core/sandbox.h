@@ -104,6 +104,9 @@ int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err 
 /* Asks init for what it sees; the answer comes as EVENT_USAGE. */
 int sandbox_ask_usage(struct sandbox *sandbox, struct err *err);
 
+/* Stops every process of the sandbox, or lets them go on. err->code EOPNOTSUPP where the host can't. */
+int sandbox_freeze(struct sandbox *sandbox, const struct cgroup_support *support, bool on, struct err *err);
+
 /* Tells a command's pty its new size. */
 void sandbox_resize(struct running *running, int rows, int cols);
 

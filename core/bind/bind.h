@@ -38,6 +38,7 @@ int bind_sandbox(lua_State *L);
 int bind_keeper(lua_State *L);
 int bind_cgroup(lua_State *L);
 int bind_image(lua_State *L);
+int bind_notify(lua_State *L);
 int bind_sweep(lua_State *L);
 int bind_sys(lua_State *L);
 int bind_files(lua_State *L);

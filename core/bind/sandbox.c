@@ -4,6 +4,7 @@
 
 #include "../cgroup.h"
 #include "../launch.h"
+#include "../oom.h"
 #include "../sandbox.h"
 #include "../util.h"
 
@@ -346,8 +347,9 @@ static void push_disk(lua_State *L, const struct sandbox *sandbox)
     set_number(L, "inodes", (double)inodes);
 }
 
-/* sandbox:usage() -> what the kernel counts: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills= }, each only
- * where there is a controller for it, and of a disk image { disk=, inodes= }. */
+/* sandbox:usage() -> what the kernel counts: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills=, refused=
+ * (forks), pressure= { cpu=, memory=, io= } (percent of the last 10 s) }, each only where there is a controller for it,
+ * and of a disk image { disk=, inodes= }. */
 static int usage(lua_State *L)
 {
     struct sandbox *sandbox = check(L);
@@ -362,8 +364,52 @@ static int usage(lua_State *L)
     }
     if (counted.has_cpu)
         set_number(L, "cpu_seconds", (double)counted.cpu_us / 1e6);
-    if (counted.processes)
+    if (counted.processes) {
         set_number(L, "processes", (double)counted.processes);
+        set_number(L, "refused", (double)counted.refused);
+    }
+    if (counted.has_pressure) {
+        lua_createtable(L, 0, 3);
+        set_number(L, "cpu", counted.pressure[CGROUP_PRESSURE_CPU]);
+        set_number(L, "memory", counted.pressure[CGROUP_PRESSURE_MEMORY]);
+        set_number(L, "io", counted.pressure[CGROUP_PRESSURE_IO]);
+        lua_setfield(L, -2, "pressure");
+    }
+    return 1;
+}
+
+/* sandbox:throttle(cpus) -> true | nil, message, CODE: less processor time from now on */
+static int throttle(lua_State *L)
+{
+    struct err err = {0};
+    if (cgroup_throttle(&check(L)->cgroup, luaL_checknumber(L, 2), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* sandbox:freeze(on) -> true | nil, message, CODE: stops every process of it, or lets them go on */
+static int freeze(lua_State *L)
+{
+    struct err err = {0};
+    if (sandbox_freeze(check(L), bind_cgroup_support(), lua_toboolean(L, 2), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* sandbox:killed() -> { killed=, name=, bytes= }: whom the kernel killed in it for want of memory, with the largest's name
+ * and size | nil where its log does not say */
+static int killed(lua_State *L)
+{
+    const struct cgroup *group = &check(L)->cgroup;
+    struct oom oom;
+    if (group->n == 0 || oom_find(strrchr(group->groups[0].path, '/') + 1, &oom) < 0)
+        return 0;
+    lua_createtable(L, 0, 3);
+    set_number(L, "killed", oom.killed);
+    set_string(L, "name", oom.name);
+    set_number(L, "bytes", (double)oom.bytes);
     return 1;
 }
 
@@ -423,10 +469,21 @@ static int close_sandbox(lua_State *L)
 
 int bind_sandbox(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"start", start},     {"next", next_event},     {"signal", send_signal},
-                                       {"resize", resize},   {"ask_usage", ask_usage}, {"usage", usage},
-                                       {"measure", measure}, {"network", network},     {"set_rules", set_rules},
-                                       {"pid", pid},         {"ready", wait_ready},    {"close", close_sandbox},
+    static const luaL_Reg methods[] = {{"start", start},
+                                       {"next", next_event},
+                                       {"signal", send_signal},
+                                       {"resize", resize},
+                                       {"ask_usage", ask_usage},
+                                       {"usage", usage},
+                                       {"measure", measure},
+                                       {"network", network},
+                                       {"set_rules", set_rules},
+                                       {"throttle", throttle},
+                                       {"freeze", freeze},
+                                       {"killed", killed},
+                                       {"pid", pid},
+                                       {"ready", wait_ready},
+                                       {"close", close_sandbox},
                                        {NULL, NULL}};
     bind_class(L, BIND_SANDBOX, methods, close_sandbox);
     lua_pushcfunction(L, launch_sandbox);

@@ -142,9 +142,10 @@ local function mounts_of(data, host)
   return mounts
 end
 
-local function limits_of(given)
+local function limits_of(given, from_lines)
   local out = { hold = {} }
-  out.disk_floor = given.disk_floor
+  out.disk_floor, out.grace = given.disk_floor, given.grace or require("moonbox.vocabulary").default("limits", "grace")
+  out.from = from_lines or {}
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
     out[name] = given[name] or require("moonbox.vocabulary").default("limits", name)
     out.hold[name] = given.hold and given.hold[name] or "any"
@@ -223,7 +224,7 @@ function M.compile(data, host)
   host = host or M.host()
   local wrong = misled(data, host)
   if #wrong > 0 then return nil, wrong end
-  local mounts, limits = mounts_of(data, host), limits_of(data.limits)
+  local mounts, limits = mounts_of(data, host), limits_of(data.limits, data.limits_from)
   local process = data.process
   return {
     version = 1, policy = data.name, hostname = HOSTNAME, ids = process.ids or "own",
@@ -238,7 +239,7 @@ function M.compile(data, host)
     rlimits = rlimits_of(limits, data.limits.open_files),
     limits = limits,
     env = env_of(data.env), cwd = start_of(mounts),
-    hooks = data.hooks,
+    hooks = data.hooks, receivers = data.receivers,
   }
 end
 
@@ -297,6 +298,7 @@ function M.narrow(plan, step)
   end
   for name, value in pairs(step.limits or {}) do
     if type(value) == "number" and out.limits[name] then
+      if value < out.limits[name] and step.file then out.limits.from[name] = from(step) end
       out.limits[name] = math.min(out.limits[name], value)
     end
   end

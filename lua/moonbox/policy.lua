@@ -7,7 +7,8 @@
 --   files = { storage, rows = { { word, paths, at, mode, text, size, optional, file, line } } },
 --   network = { mode, rows = { { word, names, ports, requests, bandwidth, bytes, watch, why, on, file, line } },
 --     otherwise, from = "FILE:LINE" of what holds otherwise, requests, bandwidth, dns, resolver, hosts },
---   limits = { …, hold = {} }, process = {}, env = {}, hooks = { { name, file, line } },
+--   limits = { …, hold = {} }, limits_from = { cpus = "FILE:LINE" }, process = {}, env = {},
+--   hooks = { { name, file, line, path } }, receivers = { name = { "/program", … } },
 --   from = { ["limits.cpus"] = "FILE:LINE" } }                      -- `from` only when asked for with
 -- `lines` Merging: the base's file rows come first and the policy's lie over them; the policy's network rows
 -- come first, so that they win; limits, process and env are overridden key by key.
@@ -43,7 +44,7 @@ local function part_of(session, row)
     args[name] = nil
   end
   local fields = checker.fields(session, here, "policy", args,
-    { network = network, hooks = section "hooks" }, true)
+    { network = network, hooks = section "hooks", receivers = section "receivers" }, true)
   for name, value in pairs(fields) do out[name] = value end
   out.name, out.row = row.name, row
   return out
@@ -68,13 +69,20 @@ local function note_lines(session, part, from)
   end
 end
 
+-- What a broken limit is reported with, so always noted: limit -> FILE:LINE.
+local function note_limits(session, part, from)
+  for name in pairs(part.limits or {}) do
+    from[name] = part.row.file.label .. ":" .. session:line(part.row, "limits", name)
+  end
+end
+
 local function append(out, list)
   for _, item in ipairs(list or {}) do out[#out + 1] = item end
 end
 
 local function merge(session, base, child)
   local data = { name = child.name, about = child.about, file = child.row.file.label, line = child.row.line,
-    files = { rows = {} }, hooks = {}, from = {} }
+    files = { rows = {} }, hooks = {}, receivers = {}, from = {}, limits_from = {} }
   if base then
     data.extends = { name = base.name, file = base.row.file.label }
     note_lines(session, base, data.from)
@@ -84,6 +92,8 @@ local function merge(session, base, child)
     append(data.files.rows, part.files and part.files.rows)
     data.files.storage = part.files and part.files.storage or data.files.storage
     append(data.hooks, part.on)
+    note_limits(session, part, data.limits_from)
+    for name, command in pairs(part.receivers or {}) do data.receivers[name] = command end
   end
   for _, section in ipairs(sections) do
     local out = {}

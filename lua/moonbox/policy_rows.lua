@@ -154,6 +154,36 @@ function M.process(session, here, value)
   }, true)
 end
 
+local MOST_ARGUMENTS = 64
+
+local function command_wrong(value)
+  if type(value) ~= "table" or #value == 0 or #value > MOST_ARGUMENTS then
+    return "is a list of 1 to " .. MOST_ARGUMENTS .. " arguments"
+  end
+  for key, argument in pairs(value) do
+    if type(key) ~= "number" or type(argument) ~= "string" or argument:find("%z") then return "is a list of texts" end
+  end
+  if value[1]:sub(1, 1) ~= "/" then return "begins with the full path of a program" end
+end
+
+--- name -> the command of the host that is told, as a list.
+function M.receivers(session, here, value)
+  if not checker.is_table(session, value) then
+    return fail(session, here, "`receivers` takes names and commands in braces, not " .. loader.describe(value))
+  end
+  local out = {}
+  for _, name in ipairs(checker.sorted_names(value)) do
+    local wrong = command_wrong(value[name])
+    if not name:match("^[%w_-]+$") then wrong = "is named by letters, digits, _ and -" end
+    if wrong then
+      fail(session, deeper(here, name), ("a receiver's command %s"):format(wrong))
+    else
+      out[name] = { unpack(value[name]) }
+    end
+  end
+  return out
+end
+
 function M.hooks(session, here, value)
   if not checker.is_table(session, value) then
     return fail(session, here, "`on` takes events and functions in braces, not " .. loader.describe(value))

@@ -133,6 +133,14 @@ function on.give_failed(self, event)
   say(self, "  " .. paint(self, "bad", "missing") .. " " .. sanitise.line(event.sentence))
 end
 
+function on.warning(self, event)
+  say(self, ("  warning %s (%s)"):format(sanitise.line(event.text or "of the policy"), event.rule))
+end
+
+function on.violation(self, event)
+  if not event.ends then say(self, "  warning " .. sanitise.line(event.sentence)) end
+end
+
 function on.notice(self, event)
   say(self, "  notice  " .. sanitise.line(event.sentence))
 end

@@ -123,9 +123,15 @@ local function open_new(plan, options)
     disk = require("moonbox.disk").kind(plan) }, Box)
   why = no_room(box)
   if why then return nil, why, M.CANNOT end
+  -- Before anything of the sandbox is there: the process of the hooks then holds nothing of it.
+  box.monitor, message = require("moonbox.monitor").new(box, options.on_event ~= nil)
+  if not box.monitor then return nil, message, M.NOT_STARTED end
   local kept
   kept, message = keeper_for(box, options, plan)
-  if not kept then return nil, message, M.NOT_STARTED end
+  if not kept then
+    box.monitor:close()
+    return nil, message, M.NOT_STARTED
+  end
   if options.storage then
     users[options.storage], box.storage = box, options.storage
   end
@@ -215,6 +221,7 @@ end
 -- forward (signals go to the command instead of ending it), on_output(stream, bytes), on_tick().
 -- Returns an outcome (moonbox.supervise), or nil, sentence, exit code when the sandbox itself failed.
 function Box:exec(spec)
+  if not self.running then return nil, "the sandbox has ended", M.NOT_STARTED end
   local rows, cols = 24, 80
   if spec.tty then rows, cols = sys.winsize(1) end
   local began = sys.monotonic()
@@ -234,6 +241,7 @@ end
 --- Ends the box and everything in it. Closing twice is fine. Returns true, or nil and a sentence.
 function Box:close()
   local closed, message = true, nil
+  if self.monitor then self.monitor:close() end
   if self.running then closed, message = self.running:close() end
   self.running = nil
   if self.storage and users[self.storage] == self then users[self.storage] = nil end

@@ -87,7 +87,7 @@ local function remaining(try)
 end
 
 local function box_for(try)
-  if try.box and lacks_mount(try) then
+  if try.box and (try.box.ended or lacks_mount(try)) then
     try.box:close()
     try.box = nil
   end

@@ -7,13 +7,14 @@
 local core = require "moonbox.core"
 local disk = require "moonbox.disk"
 local holding = require "moonbox.holding"
+local sanitise = require "moonbox.sanitise"
 
 local sys = core.sys
 
 local M = {}
 
---- Seconds between SIGTERM and SIGKILL.
-M.GRACE = 10
+--- Seconds between looks at what can't wait: kills for want of memory, the host's free space.
+M.LOOK = 0.25
 
 --- Seconds that init may take to answer. A tenant can hold it up, by stopping a process that init has just made for a
 -- command; unanswered questions would pile up until asking blocks, and nothing would watch the memory.
@@ -21,6 +22,7 @@ M.ANSWER = 20
 
 local TICK = 0.1
 local LAST_MEASUREMENT = 300
+local SLOW_PERIOD = 5
 local CODES = { time = 124, memory = 137, disk = 137, killed = 137 }
 local UNITS = { { "GB", 2 ^ 30 }, { "MB", 2 ^ 20 }, { "kB", 2 ^ 10 } }
 
@@ -35,14 +37,20 @@ local function plural(n, one, many)
   return ("%d %s"):format(n, n == 1 and one or many)
 end
 
--- Ends the command: SIGTERM now, everything in the sandbox after the grace. The first reason is the one that counts.
-local function stop(run, ended_by, sentence, grace)
+-- Ends the command: SIGTERM now, everything in the sandbox after the grace, which nobody has who can't move. The first
+-- reason is the one that counts. `value` and `threshold` are what was measured and what the limit is.
+local function stop(run, ended_by, sentence, grace, value, threshold)
   if run.ended_by then return end
+  local box = run.box
+  if box.monitor.frozen then grace = 0 end
   run.ended_by, run.sentence = ended_by, sentence
   run.kill_at = sys.monotonic() + grace
-  if grace > 0 then run.box.running:signal(run.id, "TERM") end
-  run.box.on_event { event = ended_by == "interrupted" and "interrupted" or "violation", limit = ended_by,
-    sentence = sentence }
+  if grace > 0 and box.running then box.running:signal(run.id, "TERM") end
+  if ended_by == "interrupted" or ended_by == "killed" then
+    return box.on_event { event = ended_by, sentence = sentence }
+  end
+  box.monitor:violation(run, { limit = ended_by, sentence = sentence, value = value, threshold = threshold,
+    ends = true })
 end
 
 local on = {}
@@ -55,19 +63,20 @@ function on.usage(run, event)
   local limit = run.box.plan.limits.memory
   run.usage.memory_peak = math.max(run.usage.memory_peak or 0, event.memory)
   run.usage.processes = event.processes
+  run.seen.memory, run.seen.processes, run.seen.cpu_seconds = event.memory, event.processes, event.cpu_seconds
   run.asked_at = nil
   if run.watch_memory and event.memory > limit then
     stop(run, "memory", ("memory limit of %s reached: %s in %s and in memory filesystems"):format(size(limit),
-      size(event.memory), plural(event.processes, "process", "processes")), 0)
+      size(event.memory), plural(event.processes, "process", "processes")), 0, event.memory, limit)
   end
 end
 
 function on.storage(run, event)
   local limit = run.box.plan.limits.disk
-  run.usage.disk = event.bytes
+  run.usage.disk, run.seen.disk = event.bytes, event.bytes
   if event.bytes > limit then
     stop(run, "disk", ("disk limit of %s reached: %s in %d files and directories"):format(size(limit),
-      size(event.bytes), event.inodes), 0)
+      size(event.bytes), event.inodes), 0, event.bytes, limit)
   elseif event.partial then
     stop(run, "disk", "the writable files can't be measured: directories are nested too deeply", 0)
   end
@@ -77,7 +86,9 @@ end
 local function forward(run, signal)
   run.box.running:signal(run.id, signal)
   run.interrupts = (run.interrupts or 0) + (signal == "INT" and 1 or 0)
-  if signal == "TERM" or signal == "HUP" then run.kill_at = run.kill_at or sys.monotonic() + M.GRACE end
+  if signal == "TERM" or signal == "HUP" then
+    run.kill_at = run.kill_at or sys.monotonic() + run.box.plan.limits.grace
+  end
   if run.interrupts >= 3 then run.kill_at = sys.monotonic() end
 end
 
@@ -91,7 +102,7 @@ function on.signal(run, event)
     run.kill_at = sys.monotonic()
   else
     run.signal = event.signal
-    stop(run, "interrupted", "interrupted by SIG" .. event.signal, M.GRACE)
+    stop(run, "interrupted", "interrupted by SIG" .. event.signal, run.box.plan.limits.grace)
   end
 end
 
@@ -120,40 +131,50 @@ function on.timeout() end
 
 -- Killing everything is also what makes a command end that has stopped itself or ignores SIGTERM.
 local function kill_everything(run)
+  run.counted = run.box.running:usage()
   run.box:close()
   run.over = true
 end
 
+-- Asks process 1, which is slow where there are many processes: often when nobody else sees the memory, else now and
+-- then for the processor time. A frozen one can't answer.
 local function sample(run, now)
   if now < run.sample_at then return end
-  run.sample_at = now + holding.MEMORY_PERIOD
-  if not run.watch_memory then return end
+  run.sample_at = now + (run.watch_memory and holding.MEMORY_PERIOD or SLOW_PERIOD)
+  if run.box.monitor.frozen then run.asked_at = nil return end
   if not run.asked_at then
     run.asked_at = now
     run.box.running:ask_usage()
-  elseif now - run.asked_at > M.ANSWER then
+  elseif run.watch_memory and now - run.asked_at > M.ANSWER then
     stop(run, "killed", ("process 1 of the sandbox has not answered for %g s"):format(M.ANSWER), 0)
   end
 end
 
+local out_of_memory
+
 -- The host's disk is everybody's: an image grows as it is written to, and must not take the last of it.
-local function look_at_host(run, now)
-  if now < run.look_at then return end
-  run.look_at = now + disk.FLOOR_PERIOD
+local function look_at_disk(run)
   local box = run.box
+  local limit = box.plan.limits.disk
   if disk.headroom(box.plan, box.root) <= 0 then
     stop(run, "disk", ("the host's disk is down to the %s that must stay free (limits.disk_floor)")
       :format(size(disk.floor(box.plan, box.root))), 0)
   end
   local used = box.disk == "image" and box.running:usage().disk or 0
-  if used > box.plan.limits.disk and box.plan.limits.disk < (box.plan.storage.total or 0) then
-    stop(run, "disk", ("disk limit of %s reached: %s in use"):format(size(box.plan.limits.disk), size(used)), 0)
+  if used > limit and limit < (box.plan.storage.total or 0) then
+    stop(run, "disk", ("disk limit of %s reached: %s in use"):format(size(limit), size(used)), 0, used, limit)
   end
 end
 
+local function look(run, now)
+  if now < run.look_at then return end
+  run.look_at = now + M.LOOK
+  if run.box.disk ~= "memory" then look_at_disk(run) end
+  if not run.watch_memory then out_of_memory(run, run.box.running:usage()) end
+end
+
 local function wait_time(run, now)
-  local till = math.min(run.kill_at or run.deadline, run.look_at)
-  if run.watch_memory then till = math.min(till, run.sample_at) end
+  local till = math.min(run.kill_at or run.deadline, run.look_at, run.sample_at, run.box.monitor:due())
   if run.spec.on_tick then till = math.min(till, now + TICK) end
   return till < math.huge and math.max(0, till - now) or nil
 end
@@ -161,11 +182,13 @@ end
 local function one_turn(run)
   local now = sys.monotonic()
   if not run.ended_by and now >= run.deadline then
-    stop(run, "time", ("time limit of %g s reached"):format(run.limit), M.GRACE)
+    stop(run, "time", ("time limit of %g s reached"):format(run.limit), run.box.plan.limits.grace, now - run.began,
+      run.limit)
   end
   if run.kill_at and now >= run.kill_at then return kill_everything(run) end
   sample(run, now)
-  look_at_host(run, now)
+  look(run, now)
+  run.box.monitor:tick(run, now)
   local event, message = run.box.running:next(wait_time(run, now))
   if not event then return nil, message end
   on[event.kind](run, event)
@@ -173,17 +196,29 @@ local function one_turn(run)
   return true
 end
 
-local function out_of_memory(run, counted)
-  if not counted.oom_kills or counted.oom_kills <= run.oom_kills then return end
-  run.ended_by = run.ended_by or "memory"
-  run.sentence = run.sentence or ("memory limit of %s reached: %s killed")
-    :format(size(run.box.plan.limits.memory), plural(counted.oom_kills - run.oom_kills, "process", "processes"))
+-- "memory limit of 512 MB reached: 3 processes killed, largest node 488 MB"
+local function memory_sentence(run, kills)
+  local exit = run.exit or {}
+  local found = run.box.running and run.box.running:killed()
+  local text = ("memory limit of %s reached: %s killed"):format(size(run.box.plan.limits.memory),
+    plural(found and math.max(found.killed, kills) or kills, "process", "processes"))
+  if found then return ("%s, largest %s %s"):format(text, sanitise.line(found.name), size(found.bytes)) end
+  if (exit.peak_rss or 0) > 0 then return ("%s, largest %s"):format(text, size(exit.peak_rss)) end
+  return text
+end
+
+-- The kernel kills one process or, where it can, all of them; what is left of a tree is no use to anybody.
+function out_of_memory(run, counted)
+  local kills = (counted.oom_kills or 0) - run.oom_kills
+  if kills <= 0 or run.ended_by then return end
+  local limit = run.box.plan.limits.memory
+  stop(run, "memory", memory_sentence(run, kills), 0, counted.memory_peak or limit, limit)
 end
 
 local function count(run)
-  local counted = run.box.running and run.box.running:usage() or {}
+  local counted = run.counted or (run.box.running and run.box.running:usage()) or {}
   local exit = run.exit or {}
-  if not exit.code or exit.code == 137 then out_of_memory(run, counted) end
+  if exit.code ~= 0 then out_of_memory(run, counted) end
   run.box.oom_kills = counted.oom_kills or 0
   local usage = run.usage
   usage.cpu_seconds = counted.cpu_seconds or exit.cpu_seconds
@@ -208,6 +243,7 @@ end
 
 local function outcome(run)
   local exit, usage = run.exit or {}, count(run)
+  run.box.ended = run.box.running == nil or run.gone ~= nil
   if run.gone and not run.ended_by then run.ended_by, run.sentence = "killed", run.gone end
   local code = CODES[run.ended_by] or exit.code or 137
   return {
@@ -223,9 +259,11 @@ function M.run(box, id, spec, began)
   local limit = math.min(spec.time or math.huge, box.plan.limits.time)
   local levels = holding.levels(box.plan, box.groups)
   local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},
-    sample_at = began, look_at = box.disk == "memory" and math.huge or began,
-    watch_memory = levels.memory:match("^watched") ~= nil,
-    oom_kills = box.oom_kills }
+    seen = {}, stop = stop, size = size, watch_memory = levels.memory:match("^watched") ~= nil,
+    oom_kills = box.oom_kills, look_at = began + M.LOOK }
+  local asks = run.watch_memory or (box.monitor:due() < math.huge and not (box.running:usage() or {}).cpu_seconds)
+  run.sample_at = asks and began or math.huge
+  if box.disk == "memory" and run.watch_memory then run.look_at = math.huge end
   while not run.over do
     local going, message = one_turn(run)
     if not going and not run.over then return nil, message, 70 end

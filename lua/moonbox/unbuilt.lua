@@ -11,12 +11,6 @@ function M.list(plan)
         text = "publishing a port is not built yet; nothing reaches a sandbox from outside" }
     end
   end
-  for _, hook in ipairs(plan.hooks or {}) do
-    if hook.name ~= "connect" then
-      out[#out + 1] = { from = hook.file .. ":" .. hook.line,
-        text = ("the hook `%s` would not be called yet; this version calls `connect` alone"):format(hook.name) }
-    end
-  end
   return out
 end
 

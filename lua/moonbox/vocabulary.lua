@@ -55,6 +55,8 @@ key("policy", "limits", "section", "How much the sandbox may use, and how strict
 key("policy", "process", "section", "As whom and with which rights commands run.")
 key("policy", "env", "env",
   "Environment variables of every command, by name; nothing is inherited from the host.")
+key("policy", "receivers", "receivers",
+  "Commands of the host that `notify` runs with an event as input, by name, each a list with the program's full path.")
 key("policy", "on", "hooks", "Lua functions that are called when something happens in the sandbox.")
 
 -- Files
@@ -138,6 +140,8 @@ key("limits", "disk_floor", "size",
   { min = 0, max = 2 ^ 50 })
 key("limits", "time", "time", "How long the sandbox or the whole task may run.",
   { min = 1, max = 366 * 86400, default = 600 })
+key("limits", "grace", "time", "How long a command that has to end has between SIGTERM and SIGKILL.",
+  { min = 0, max = 86400, default = 10 })
 key("limits", "processes", "count", "How many processes and threads there may be at once.",
   { min = 1, max = 4194304, default = 256 })
 key("limits", "open_files", "count", "How many files one process may have open.",

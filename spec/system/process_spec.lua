@@ -153,17 +153,14 @@ describe("processes", function()
     end
 
     it("24: a command stopped before its exec ends with its time", function()
-      local supervise = require "moonbox.supervise"
-      local grace = supervise.GRACE
-      supervise.GRACE = 1
       local opened = open()
+      opened.plan.limits.grace = 1
       hold_up(opened)
       local outcome
       for _ = 1, 200 do
         outcome = opened:exec { run = { "/bin/true" }, time = 0.5 }
         if outcome.ended_by then break end
       end
-      supervise.GRACE = grace
       assert.equal("time", outcome.ended_by, "control: no command was ever stopped")
       assert.is_true(opened:close())
     end)

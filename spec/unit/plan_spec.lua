@@ -28,7 +28,7 @@ describe("a plan", function()
 
   it("has the agreed shape", function()
     assert.same({ "cwd", "env", "hooks", "hostname", "ids", "limits", "mounts", "network", "policy",
-      "process", "rlimits",
+      "process", "receivers", "rlimits",
       "storage", "user", "version" }, keys(p))
     assert.equal(1, p.version)
     assert.equal("offline", p.policy)
@@ -38,8 +38,10 @@ describe("a plan", function()
     assert.equal("memory", p.storage.kind)
     assert.equal(256 * 2 ^ 20, p.storage.size)
     assert.is_true(p.storage.inodes >= 8192)
-    assert.same({ "cpus", "disk", "hold", "memory", "processes", "time" }, keys(p.limits))
+    assert.same({ "cpus", "disk", "from", "grace", "hold", "memory", "processes", "time" }, keys(p.limits))
     assert.equal("none", p.network.mode)
+    assert.equal(10, p.limits.grace)
+    assert.truthy(p.limits.from.memory:match("^policies/offline%.lua:%d+$"))
   end)
 
   it("holds only kinds of mount that C knows, each complete", function()

@@ -51,7 +51,7 @@ return policy "small" { about = "The same.", extends = "base",
     if type(value) ~= "table" then return value end
     local out = {}
     for k, v in pairs(value) do
-      if k ~= "line" and k ~= "file" and k ~= "from" then out[k] = without_places(v) end
+      if k ~= "line" and k ~= "file" and k ~= "from" and k ~= "limits_from" then out[k] = without_places(v) end
     end
     return out
   end

@@ -14,7 +14,7 @@ local M = {
     { "--cwd DIR", "the working directory inside" },
     { "--time SECONDS", "ends the command after this time; only ever shorter than the policy's" },
     { "--tty, --no-tty", "a terminal of its own; by default when stdin and stdout are terminals" },
-    { "--json", "prints a `result` event on stderr" },
+    { "--json", "prints events on stderr, one JSON object a line, `result` last" },
   },
 }
 
@@ -152,6 +152,18 @@ local function run(box, command, wanted, options)
   return outcome or { code = code, sentence = message }
 end
 
+-- What the monitor tells: warnings to people, everything but samples to programs.
+local function listener(plan, options)
+  if not options.json and #(plan.hooks or {}) == 0 then return nil end
+  return function(event)
+    if event.event == "usage" then return end
+    if options.json then return sys.write(2, require("moonbox.json").encode(event) .. "\n") end
+    if event.event == "warning" then
+      say(("warning: %s (%s)"):format(require("moonbox.sanitise").line(event.text or "of the policy"), event.rule))
+    end
+  end
+end
+
 -- Opens a sandbox for the plan, runs the command and ends both. Returns the exit code.
 local function run_plan(plan, command, wanted, options)
   local kept, unkept = open_record(plan)
@@ -160,7 +172,7 @@ local function run_plan(plan, command, wanted, options)
     return UNAVAILABLE
   end
   local box, message, code = require("moonbox.sandbox").open(plan, { signals = true, early = true,
-    flows = kept and kept.flows })
+    on_event = listener(plan, options), flows = kept and kept.flows })
   local outcome = box and run(box, command, wanted, options) or { code = code, sentence = message }
   local closed, trouble = true, nil
   if box then closed, trouble = box:close() end
