@@ -57,7 +57,7 @@ function M:sample(seen, now)
   if last and use.cpu_seconds and last.cpu_seconds and use.seconds > last.seconds then
     use.cpus = math.max(0, use.cpu_seconds - last.cpu_seconds) / (use.seconds - last.seconds)
   end
-  use.network = self.box.traffic and self.box.traffic() or nil
+  use.network = self.box.running:network()
   self.last = use
   return use
 end
@@ -80,7 +80,8 @@ end
 
 local function for_hook(use, limits)
   local out = { cpus = use.cpus or 0, processes = use.processes or 0, inodes = use.inodes or 0,
-    pressure = use.pressure or { cpu = 0, memory = 0, io = 0 }, network = use.network or {}, limits = {},
+    pressure = use.pressure or { cpu = 0, memory = 0, io = 0 }, limits = {},
+    network = use.network or { connections = 0, denied = 0, up = 0, down = 0 },
     memory_peak = hooks.size(use.memory_peak or 0), cpu_time = hooks.time(use.cpu_seconds or 0) }
   for _, name in ipairs { "memory", "disk" } do out[name] = typed(name, use[name]) end
   out.time = typed("time", use.seconds)
