@@ -43,10 +43,18 @@ reports() {
     done
 }
 
+# Specs that use a network run in the lab: nothing that they or a box does wrong leaves it.
+place() {
+    if grep -q 'require "support.lab"' "$1"; then
+        echo "/usr/bin/python3 -B spec/lab/lab.py"
+    fi
+}
+
 for file in "$@"; do
     before=$(wc -l <"$MOONBOX_RESULTS")
     code=0
-    LD_PRELOAD=${MOONBOX_SANITIZER:-} luajit /usr/bin/busted --helper=spec/run/helper.lua \
+    # shellcheck disable=SC2046 # no word at all, or several
+    $(place "$file") env LD_PRELOAD="${MOONBOX_SANITIZER:-}" luajit /usr/bin/busted --helper=spec/run/helper.lua \
         -o spec/run/output.lua -Xoutput "$file" "$file" </dev/null || code=$?
     [ "$(wc -l <"$MOONBOX_RESULTS")" != "$before" ] || failure "$file" "it ended with code $code and no result"
     reports "$file"
