@@ -72,6 +72,7 @@ int command_parse(struct command *command, char *payload, size_t length, const i
         return err_set(err, EPROTO, "a malformed start request");
     }
     take_stdio(command, start.flags, fds);
+    command->last = start.flags & WIRE_LAST;
     if (start.flags & WIRE_PTY && open_pty(command, &start, err) < 0) {
         command_free(command);
         return -1;

@@ -4,6 +4,7 @@
 
 #include "err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -12,6 +13,7 @@ struct command {
     char *cwd, **argv, **env; /* the strings are borrowed from the payload */
     int stdio[3];             /* owned by the caller's array; -1 = the sandbox's /dev/null */
     int master, slave;        /* of its pty, owned; -1 none */
+    bool last;                /* init is to end with it */
 };
 
 /* Reads a WIRE_START payload. Borrows payload and fds. Opens the pty when one is asked for. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 struct entry {
     uint32_t id;
     pid_t pid;
+    bool last;
 };
 
 struct init {
@@ -73,7 +75,7 @@ static void start(struct init *init, const struct wire_header *header, char *pay
         reply_failed(init, header->id, saved, err.text);
     } else {
         int32_t inside = pid;
-        *entry = (struct entry){header->id, pid};
+        *entry = (struct entry){header->id, pid, command.last};
         reply(init, WIRE_STARTED, header->id, &inside, sizeof inside, command.master);
     }
     command_free(&command);
@@ -128,9 +130,11 @@ static void report_exit(struct init *init, size_t i, int status, const struct ru
     exited.cpu_us = (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000u +
                     (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
     exited.peak_rss = (uint64_t)usage->ru_maxrss * 1024;
-    uint32_t id = init->entries[i].id;
+    struct entry entry = init->entries[i];
     init->entries[i] = init->entries[--init->n];
-    reply(init, WIRE_EXITED, id, &exited, sizeof exited, -1);
+    reply(init, WIRE_EXITED, entry.id, &exited, sizeof exited, -1);
+    if (entry.last)
+        end();
 }
 
 static void reap(struct init *init)

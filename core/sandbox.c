@@ -92,8 +92,7 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
 {
     struct wire_start start = {.rows = (uint16_t)request->rows, .cols = (uint16_t)request->cols};
     int fds[STREAMS], n = 0;
-    if (request->pty)
-        start.flags = WIRE_PTY;
+    start.flags = (request->pty ? WIRE_PTY : 0) | (request->last ? WIRE_LAST : 0);
     for (int i = 0; i < STREAMS; i++) {
         int fd = request->stdio[i].kind == STDIO_MERGE ? theirs[STREAM_STDOUT] : theirs[i];
         if (fd < 0)
@@ -120,6 +119,7 @@ struct running *sandbox_start(struct sandbox *sandbox, const struct start_reques
     }
     running->id = ++sandbox->next_id;
     running->pty = request->pty;
+    running->last = request->last;
     running->rows = request->rows;
     running->cols = request->cols;
     for (int i = 0; i < STREAMS; i++)

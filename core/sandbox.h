@@ -20,6 +20,7 @@ struct running {
     pid_t inside; /* its pid in the sandbox */
     struct stream streams[STREAMS];
     bool exited, failed;
+    bool last;        /* the sandbox ends with it */
     double exited_at; /* monotonic seconds */
     struct wire_exited result;
     struct wire_failed failure;
@@ -85,6 +86,7 @@ struct start_request {
     struct stdio_request stdio[STREAMS];
     bool pty; /* stdin and stdout then pass through it; stderr is not used */
     int rows, cols;
+    bool last; /* the sandbox ends with it: its end then runs beside what the supervisor still does */
 };
 
 /* Waits until the sandbox is set up. 0, or -1 with the step that failed in err. Not needed before sandbox_start: a

@@ -112,6 +112,15 @@ static bool take_frame(struct sandbox *sandbox, struct wire_reader *reader, stru
     }
 }
 
+/* Its last command has been reported: the end of init is no news. */
+static bool has_ended(const struct sandbox *sandbox)
+{
+    for (const struct running *r = sandbox->commands; r; r = r->next)
+        if (r->last && r->exited)
+            return true;
+    return false;
+}
+
 /* True when `event` is to be reported. */
 static bool from_init(struct sandbox *sandbox, struct event *event)
 {
@@ -126,6 +135,8 @@ static bool from_init(struct sandbox *sandbox, struct event *event)
                 return true;
             continue;
         }
+        if (has_ended(sandbox))
+            return false;
         event->kind = sandbox->ready ? EVENT_GONE : EVENT_NOT_STARTED;
         event->why =
             got < 0 && errno == EPIPE ? "process 1 of the sandbox ended" : "process 1 of the sandbox spoke nonsense";
@@ -234,7 +245,7 @@ static size_t count_streams(const struct sandbox *sandbox)
 
 static void fill(const struct sandbox *sandbox, struct pollfd *polled)
 {
-    polled[POLL_INIT] = (struct pollfd){.fd = sandbox->socket, .events = POLLIN};
+    polled[POLL_INIT] = (struct pollfd){.fd = has_ended(sandbox) ? -1 : sandbox->socket, .events = POLLIN};
     polled[POLL_SIGNALS] = (struct pollfd){.fd = sandbox->signals, .events = POLLIN};
     bool keeper = sandbox->keeper && sandbox->keeper->reports >= 0 && !sandbox->keeper_gone;
     polled[POLL_KEEPER] = (struct pollfd){.fd = keeper ? sandbox->keeper->reports : -1, .events = POLLIN};

@@ -42,8 +42,9 @@ struct wire_header {
     uint32_t id; /* the command it is about */
 };
 
-/* Flags of a start: which of 0, 1, 2 ride beside the frame (the others are the sandbox's /dev/null). */
-enum { WIRE_STDIN = 1, WIRE_STDOUT = 2, WIRE_STDERR = 4, WIRE_PTY = 8 };
+/* Flags of a start: which of 0, 1, 2 ride beside the frame (the others are the sandbox's /dev/null); a pty instead; init
+ * ends, and all that is left in the sandbox with it, when it has reported the command's exit. */
+enum { WIRE_STDIN = 1, WIRE_STDOUT = 2, WIRE_STDERR = 4, WIRE_PTY = 8, WIRE_LAST = 16 };
 
 struct wire_start {
     uint32_t flags;

@@ -145,7 +145,8 @@ static int decode_stdio(lua_State *L, int index, const char *key, int fd, struct
     return log && io->fd < 0 ? err_sys(err, "open the log %s", log) : 0;
 }
 
-/* sandbox:start{ argv=, env=, cwd=, stdin=, stdout=, stderr=, pty=bool, rows=, cols= } -> id | nil, message, CODE */
+/* sandbox:start{ argv=, env=, cwd=, stdin=, stdout=, stderr=, pty=bool, rows=, cols=, last=bool }
+ *   -> id | nil, message, CODE */
 static int start(lua_State *L)
 {
     struct sandbox *sandbox = check(L);
@@ -157,6 +158,7 @@ static int start(lua_State *L)
         .env = string_list(L, 2, "env"),
         .cwd = bind_string_field(L, 2, "cwd", "/"),
         .pty = bind_bool_field(L, 2, "pty"),
+        .last = bind_bool_field(L, 2, "last"),
         .rows = (int)bind_number_field(L, 2, "rows", 24),
         .cols = (int)bind_number_field(L, 2, "cols", 80),
     };

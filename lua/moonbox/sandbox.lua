@@ -218,7 +218,8 @@ local function environment(plan, extra)
 end
 
 --- Runs a command to its end. `spec`: run (array), env, cwd, stdin, stdout, stderr, keep, time (seconds), tty,
--- forward (signals go to the command instead of ending it), on_output(stream, bytes), on_tick().
+-- forward (signals go to the command instead of ending it), last (everything in the box ends with it, and the box can
+-- only be closed then), on_output(stream, bytes), on_tick().
 -- Returns an outcome (moonbox.supervise), or nil, sentence, exit code when the sandbox itself failed.
 function Box:exec(spec)
   if not self.running then return nil, "the sandbox has ended", M.NOT_STARTED end
@@ -228,7 +229,7 @@ function Box:exec(spec)
   local id, message = self.running:start {
     argv = spec.run, env = environment(self.plan, spec.env), cwd = spec.cwd or self.plan.cwd,
     stdin = stdin(spec.stdin), stdout = stream(spec.stdout, spec), stderr = stream(spec.stderr, spec),
-    pty = spec.tty, rows = rows, cols = cols,
+    pty = spec.tty, rows = rows, cols = cols, last = spec.last,
   }
   if not id then return nil, message, M.NOT_STARTED end
   if self.pooled then

@@ -147,7 +147,7 @@ local function run(box, command, wanted, options)
   local pass = require("moonbox.sandbox").INHERIT
   if wanted.tty then sys.raw(0) end
   local outcome, message, code = box:exec { run = command, env = wanted.env, cwd = options.cwd, time = wanted.time,
-    tty = wanted.tty, stdin = pass, stdout = pass, stderr = pass, forward = true }
+    tty = wanted.tty, stdin = pass, stdout = pass, stderr = pass, forward = true, last = true }
   if wanted.tty then sys.cooked() end
   return outcome or { code = code, sentence = message }
 end
