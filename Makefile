@@ -27,7 +27,7 @@ ifeq ($(MOONBOX_MUST_RUN),1)
 NEED_TEST += box:java=default-jre-headless
 endif
 NEED_CHECK = luacheck=lua-check clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck
-NEED_BENCH = bwrap=bubblewrap setpriv=util-linux
+NEED_BENCH = bwrap=bubblewrap setpriv=util-linux ip=iproute2 nft=nftables slirp4netns=slirp4netns pasta=passt
 
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wswitch-enum -Werror
 HARDENING = -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -fPIC
@@ -63,7 +63,7 @@ HEADERS = $(wildcard core/*.h core/gateway/*.h core/bind/*.h)
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SCRIPTS = .ci/run $(wildcard examples/demo/*.sh spec/run/*.sh spec/bench/*.sh)
 TIDY = $(filter-out core/seccomp_gen.c,$(wildcard core/*.c)) $(GATEWAY) $(BIND)
-FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch])
+FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch] spec/bench/*.c)
 SPECS ?=
 
 ifeq ($(V),)
@@ -138,6 +138,11 @@ $(B)/seccomp_gen: core/seccomp_gen.c core/seccomp_table.h Makefile
 	$(say) cc $<
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARNINGS) -o $@ $< $(shell pkg-config --libs libseccomp)
 
+$(B)/spec/load: spec/bench/load.c
+	@mkdir -p $(@D)
+	$(say) cc $<
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o $@ $<
+
 $(B)/spec/%: spec/helpers/%.c
 	@mkdir -p $(@D)
 	$(say) cc $<
@@ -175,7 +180,7 @@ asan: setup-test
 	@CC=$(CC) sh spec/run/all.sh $(B)/asan $(SPECS)
 
 bench: setup-bench
-	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone
+	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone $(B)/spec/load
 	@sh spec/bench/run.sh $(B)
 
 check: setup-check

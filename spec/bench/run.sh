@@ -6,6 +6,11 @@ build=$1
 cd "$(dirname "$0")/../.."
 
 LUA_PATH="./lua/?.lua;./lua/?/init.lua;;" LUA_CPATH="./build/lib/?.so;;"
+network() {
+    echo "== network, as $1"
+    shift
+    "$@" sh spec/bench/network.sh
+}
 if [ "$(id -u)" = 0 ]; then
     echo "== as root"
     MOONBOX_STATE=$(mktemp -d)
@@ -14,7 +19,10 @@ if [ "$(id -u)" = 0 ]; then
     luajit spec/bench/bench.lua
     echo "== as an ordinary user"
     sh spec/run/as-user.sh "$build" env LUA_PATH="$LUA_PATH" LUA_CPATH="$LUA_CPATH" luajit spec/bench/bench.lua
+    network root
+    network "an ordinary user" sh spec/run/as-user.sh "$build"
 else
     export LUA_PATH LUA_CPATH
     luajit spec/bench/bench.lua
+    network "an ordinary user"
 fi
