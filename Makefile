@@ -22,7 +22,7 @@ NEED_BUILD = gcc=gcc /usr/include/stdio.h=libc6-dev pkg-config=pkg-config luajit
 	lib:libseccomp=libseccomp-dev lib:libcap=libcap-dev lib:yaml-0.1=libyaml-dev lib:libcares=libc-ares-dev
 NEED_DEMO = box:git=git box:node=nodejs box:npm=npm
 NEED_TEST = $(NEED_DEMO) /usr/bin/busted=lua-busted box:python3=python3 script=bsdutils tmux=tmux newuidmap=uidmap \
-	setpriv=util-linux ps=procps setcap=libcap2-bin ip=iproute2 box:curl=curl openssl=openssl /usr/sbin/sshd=openssh-server box:ssh=openssh-client
+	setpriv=util-linux ps=procps setcap=libcap2-bin ip=iproute2 box:curl=curl openssl=openssl dropbear=dropbear-bin box:ssh=openssh-client
 ifeq ($(MOONBOX_MUST_RUN),1)
 NEED_TEST += box:java=default-jre-headless
 endif
