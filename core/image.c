@@ -62,31 +62,18 @@ static uint64_t image_size(uint64_t bytes, uint64_t inodes)
     return (size + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-/* The features are named, so that no configuration of the host's changes what a sandbox gets. */
+/* Named, so that no configuration of the host's changes what a sandbox gets. */
+#define BASE "none,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file"
+static const char features[] = BASE ",huge_file,dir_nlink,extra_isize,metadata_csum";
+
 static int run_maker(const char *path, uint64_t inodes, struct err *err)
 {
     char number[32];
     snprintf(number, sizeof number, "%llu", (unsigned long long)inodes);
-    const char *const argv[] = {"mke2fs",
-                                "-q",
-                                "-F",
-                                "-t",
-                                "ext4",
-                                "-b",
-                                "4096",
-                                "-I",
-                                "256",
-                                "-m",
-                                "0",
-                                "-N",
-                                number,
-                                "-E",
-                                "nodiscard,lazy_itable_init=1",
-                                "-O",
-                                "none,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,"
-                                "huge_file,dir_nlink,extra_isize,metadata_csum",
-                                path,
-                                NULL};
+    const char *const argv[] = {"mke2fs", "-q",     "-F",   "-t",  "ext4",
+                                "-b",     "4096",   "-I",   "256", "-m",
+                                "0",      "-N",     number, "-E",  "nodiscard,lazy_itable_init=1",
+                                "-O",     features, path,   NULL};
     const char *const env[] = {"LC_ALL=C", NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -155,7 +142,7 @@ static int open_nameless(const char *template)
     int fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || errno != EOPNOTSUPP)
         return fd;
-    strcat(path, "/new-XXXXXX"); /* an overlay of an older kernel: for an instant it has one */
+    memcpy(path + strlen(path), "/new-XXXXXX", sizeof "/new-XXXXXX"); /* an older kernel's overlay: it has a name */
     fd = mkostemp(path, O_CLOEXEC);
     if (fd >= 0)
         unlink(path);

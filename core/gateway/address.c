@@ -57,6 +57,12 @@ bool address_parse(const char *text, struct address *address)
     return address->length != 0;
 }
 
+static unsigned group(const uint8_t *bytes, int number)
+{
+    const uint8_t *at = bytes + (size_t)number * 2;
+    return (unsigned)at[0] << 8 | at[1];
+}
+
 /* The longest run of two or more zero groups, the first of equals (RFC 5952 section 4.2). Its length, 0 for none. */
 static int longest_zeros(const uint8_t *bytes, int *start)
 {
@@ -64,7 +70,7 @@ static int longest_zeros(const uint8_t *bytes, int *start)
     *start = -1;
     for (int i = 0; i < 8; i++) {
         int n = 0;
-        while (i + n < 8 && bytes[2 * (i + n)] == 0 && bytes[2 * (i + n) + 1] == 0)
+        while (i + n < 8 && group(bytes, i + n) == 0)
             n++;
         if (n > best) {
             best = n;
@@ -85,8 +91,7 @@ static void format6(const uint8_t *bytes, char text[ADDRESS_TEXT])
             continue;
         }
         const char *colon = i == 0 || (start >= 0 && i == start + zeros) ? "" : ":";
-        used += (size_t)snprintf(text + used, ADDRESS_TEXT - used, "%s%x", colon,
-                                 (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1]);
+        used += (size_t)snprintf(text + used, ADDRESS_TEXT - used, "%s%x", colon, group(bytes, i));
     }
 }
 

@@ -26,7 +26,9 @@ static bool read_name(const uint8_t *message, size_t length, size_t *at, char te
             return false;
         for (size_t i = 0; i < label; i++) {
             char c = (char)message[*at + i];
-            text[used++] = c == '.' ? '\n' : c;
+            if (c == '.')
+                c = '\n';
+            text[used++] = c;
         }
         text[used++] = '.';
         *at += label;

@@ -180,7 +180,7 @@ static void control_ready(struct watch *watch, uint32_t events)
 static size_t most_connections(void)
 {
     struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < 2 * OTHER_DESCRIPTORS)
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur < (rlim_t)2 * OTHER_DESCRIPTORS)
         return OTHER_DESCRIPTORS / 2;
     rlim_t most = (files.rlim_cur - OTHER_DESCRIPTORS) / 2;
     return most < MOST_CONNECTIONS ? (size_t)most : MOST_CONNECTIONS;

@@ -229,7 +229,7 @@ static enum http_result in_version(struct http_head *http, uint8_t c)
 {
     static const char version[] = "HTTP/1.";
     size_t at = (size_t)http->matched++;
-    if (at < strlen(version) ? c == version[at] : at == strlen(version) && (c == '0' || c == '1')) {
+    if (at < strlen(version) ? c == (uint8_t)version[at] : at == strlen(version) && (c == '0' || c == '1')) {
         http->version_0 = c == '0';
         return HTTP_MORE;
     }
@@ -327,8 +327,11 @@ static enum http_result end_field(struct http_head *http)
     char name[sizeof http->field];
     size_t kept = http->have < sizeof http->line ? http->have : sizeof http->line;
     go(http, FIELD_START);
-    for (size_t i = 0; i < http->named && i < sizeof name; i++)
-        name[i] = http->field[i] == '_' ? '-' : http->field[i];
+    for (size_t i = 0; i < http->named && i < sizeof name; i++) {
+        name[i] = http->field[i];
+        if (name[i] == '_')
+            name[i] = '-';
+    }
     while (kept == http->have && kept > 0 && (http->line[kept - 1] == ' ' || http->line[kept - 1] == '\t'))
         kept = --http->have;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
