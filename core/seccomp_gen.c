@@ -86,11 +86,20 @@ static void write_code(const struct sock_filter *code, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         printf("    { 0x%02x, %u, %u, 0x%08x },\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
+}
+
+static void write_array(const char *name, void (*before)(void), const struct sock_filter *code, size_t count)
+{
+    printf("static const struct sock_filter seccomp_%s[] = {\n", name);
+    if (before)
+        before();
+    write_code(code, count);
     printf("};\n\n");
 }
 
-/* Writes the filter as `static const struct sock_filter seccomp_<name>[]` and releases it. */
-static void emit(scmp_filter_ctx filter, const char *name)
+/* Writes the filter as `static const struct sock_filter seccomp_<name>[]`, after what `before` (NULL: nothing) writes, and
+ * releases it. */
+static void emit(scmp_filter_ctx filter, const char *name, void (*before)(void))
 {
     struct sock_filter program[MAX_INSTRUCTIONS];
     FILE *file = tmpfile();
@@ -103,8 +112,7 @@ static void emit(scmp_filter_ctx filter, const char *name)
     size_t count = fread(program, sizeof program[0], MAX_INSTRUCTIONS, file);
     if (count == 0 || count == MAX_INSTRUCTIONS)
         die(E2BIG, "export %s", name);
-    printf("static const struct sock_filter seccomp_%s[] = {\n", name);
-    write_code(program, count);
+    write_array(name, before, program, count);
     fclose(file);
     seccomp_release(filter);
 }
@@ -193,8 +201,9 @@ static void emit_numbers(const char *profile)
     add(&code, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
     add(&code, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
     add_search(&code, ranges, count);
-    printf("static const struct sock_filter seccomp_numbers_%s[] = {\n", profile);
-    write_code(code.at, code.length);
+    char name[64];
+    snprintf(name, sizeof name, "numbers_%s", profile);
+    write_array(name, NULL, code.at, code.length);
 }
 
 static void emit_rows(void)
@@ -258,32 +267,57 @@ static void refuse_tcp_ulp(scmp_filter_ctx filter)
     refuse(filter, EPERM, SCMP_SYS(setsockopt), 2, (struct scmp_arg_cmp[]){is(1, LEVEL_TCP), is(2, OPTION_TCP_ULP)});
 }
 
-/* An internet family: stream sockets speak TCP, datagram sockets UDP; 0 is the type's own protocol. */
-static void refuse_other_internet(scmp_filter_ctx filter, uint64_t family)
+/* Numbers whose bits under `mask` are `value`. */
+struct pattern {
+    uint64_t mask, value;
+};
+
+/* Few patterns instead of many numbers: each comparison costs every start of a sandbox, in the kernel's check. */
+static void refuse_patterns(scmp_filter_ctx filter, int call, unsigned count, struct scmp_arg_cmp *when,
+                            const struct pattern *patterns)
 {
-    static const struct {
-        uint64_t type, protocol;
-    } allowed[] = {{SOCK_STREAM, 6}, {SOCK_DGRAM, 17}};
-    for (uint64_t type = 0; type <= SOCKET_TYPE_MASK; type++)
-        if (type != SOCK_STREAM && type != SOCK_DGRAM)
-            refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 2,
-                   (struct scmp_arg_cmp[]){is(0, family), bits(1, SOCKET_TYPE_MASK, type)});
-    for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
-        struct scmp_arg_cmp which = bits(1, SOCKET_TYPE_MASK, allowed[i].type);
-        for (uint64_t protocol = 1; protocol < allowed[i].protocol; protocol++)
-            refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 3,
-                   (struct scmp_arg_cmp[]){is(0, family), which, is(2, protocol)});
-        refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 3,
-               (struct scmp_arg_cmp[]){is(0, family), which, above(2, allowed[i].protocol)});
+    for (; patterns->mask; patterns++) {
+        struct scmp_arg_cmp *last = &when[count - 1];
+        *last = bits(last->arg, patterns->mask, patterns->value);
+        refuse(filter, EAFNOSUPPORT, call, count, when);
     }
 }
 
-/* Sockets of the families Unix, IPv4, IPv6 and route netlink (getifaddrs(3) needs it), and of no other. */
+/* An internet family: stream sockets speak TCP (6), datagram sockets UDP (17); 0 is the type's own protocol. */
+static void refuse_other_internet(scmp_filter_ctx filter, uint64_t family)
+{
+    static const struct pattern types[] = {/* all of 0..15 but 1 and 2 */
+                                           {SOCKET_TYPE_MASK, 0},
+                                           {3, 3},
+                                           {4, 4},
+                                           {8, 8},
+                                           {0, 0}};
+    static const struct {
+        uint64_t type, protocol;
+        struct pattern below[6]; /* all of 1..protocol-1 */
+    } spoken[] = {{SOCK_STREAM, 6, {{1, 1}, {7, 2}, {7, 4}, {0, 0}}},
+                  {SOCK_DGRAM, 17, {{2, 2}, {4, 4}, {8, 8}, {31, 1}, {31, 16}, {0, 0}}}};
+    struct scmp_arg_cmp type[] = {is(0, family), bits(1, 0, 0)};
+    refuse_patterns(filter, SCMP_SYS(socket), 2, type, types);
+    for (size_t i = 0; i < sizeof spoken / sizeof spoken[0]; i++) {
+        struct scmp_arg_cmp when[] = {is(0, family), bits(1, SOCKET_TYPE_MASK, spoken[i].type), bits(2, 0, 0)};
+        refuse_patterns(filter, SCMP_SYS(socket), 3, when, spoken[i].below);
+        when[2] = above(2, spoken[i].protocol);
+        refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 3, when);
+    }
+}
+
+/* Sockets of the families Unix (1), IPv4 (2), IPv6 (10) and route netlink (16; getifaddrs(3) needs it), and of no other. */
 static void refuse_other_sockets(scmp_filter_ctx filter)
 {
-    for (uint64_t family = 0; family < AF_NETLINK; family++)
-        if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-            refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 1, (struct scmp_arg_cmp[]){is(0, family)});
+    static const struct pattern families[] = {/* all of 0..15 but 1, 2 and 10 */
+                                              {31, 0},
+                                              {7, 3},
+                                              {4, 4},
+                                              {14, 8},
+                                              {0, 0}};
+    struct scmp_arg_cmp family[] = {bits(0, 0, 0)};
+    refuse_patterns(filter, SCMP_SYS(socket), 1, family, families);
     refuse(filter, EAFNOSUPPORT, SCMP_SYS(socket), 1, (struct scmp_arg_cmp[]){above(0, AF_NETLINK)});
     refuse_other_internet(filter, AF_INET);
     refuse_other_internet(filter, AF_INET6);
@@ -292,21 +326,22 @@ static void refuse_other_sockets(scmp_filter_ctx filter)
     refuse(filter, EAFNOSUPPORT, SCMP_SYS(socketpair), 1, (struct scmp_arg_cmp[]){above(0, AF_UNIX)});
 }
 
-/* personality(2): only 0, PER_LINUX32, UNAME26, both, ADDR_NO_RANDOMIZE (gdb, sanitizers) and 0xffffffff,
- * which asks. The last is the only one with bit 0, so that bit splits the refused values into two sets of
- * masked rules. */
-static void refuse_personalities(scmp_filter_ctx filter)
+/* personality(2): only 0, PER_LINUX32, UNAME26, both, ADDR_NO_RANDOMIZE (gdb, sanitizers) and 0xffffffff, which asks.
+ * libseccomp can't say "none of these", so the comparisons are written out and stand before its program; jumps are
+ * relative, so that needs no change. The kernel reads the low 32 bits. */
+static void write_personalities(void)
 {
-    const uint64_t asks = 1, used = PER_LINUX32 | UNAME26 | ADDR_NO_RANDOMIZE;
-    for (int i = 1; i < 32; i++) {
-        uint64_t bit = UINT64_C(1) << i;
-        refuse(filter, EPERM, SCMP_SYS(personality), 1, (struct scmp_arg_cmp[]){bits(0, asks | bit, asks)});
-        if (!(bit & used))
-            refuse(filter, EPERM, SCMP_SYS(personality), 1, (struct scmp_arg_cmp[]){bits(0, asks | bit, bit)});
-    }
-    static const uint64_t pairs[] = {ADDR_NO_RANDOMIZE | PER_LINUX32, ADDR_NO_RANDOMIZE | UNAME26};
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
-        refuse(filter, EPERM, SCMP_SYS(personality), 1, (struct scmp_arg_cmp[]){bits(0, asks | pairs[i], pairs[i])});
+    static const uint32_t allowed[] = {0, PER_LINUX32, UNAME26, PER_LINUX32 | UNAME26, 0xffffffff, ADDR_NO_RANDOMIZE};
+    enum { COUNT = sizeof allowed / sizeof allowed[0] };
+    const uint32_t number = (uint32_t)seccomp_syscall_resolve_name("personality");
+    static struct code code;
+    add(&code, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+    add(&code, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, COUNT + 2));
+    add(&code, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])));
+    for (size_t i = 0; i < COUNT; i++)
+        add(&code, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], (uint8_t)(COUNT - i), 0));
+    add(&code, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
+    write_code(code.at, code.length);
 }
 
 static void emit_arguments(void)
@@ -316,8 +351,7 @@ static void emit_arguments(void)
     refuse_ioctls(filter);
     refuse_tcp_ulp(filter);
     refuse_other_sockets(filter);
-    refuse_personalities(filter);
-    emit(filter, "arguments");
+    emit(filter, "arguments", write_personalities);
 }
 
 /* ---- the gateway's own filter ---- */
@@ -364,7 +398,7 @@ static void emit_gateway(void)
     allow_if(filter, "fcntl", 1, (struct scmp_arg_cmp[]){is(1, F_SETPIPE_SZ)});
     allow_memory(filter);
     allow_sockets(filter);
-    emit(filter, "gateway");
+    emit(filter, "gateway", NULL);
 }
 
 int main(void)
