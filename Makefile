@@ -5,6 +5,7 @@
 #   make test       the whole suite; as root: as root and as an ordinary user
 #   make check      linters, formatting, warnings
 #   make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make fuzz       each target of spec/fuzz for SECONDS=60
 #   make bench      ratios against other tools, in one run
 #   make install    below PREFIX=/usr/local, itself below DESTDIR=; make uninstall takes it back
 #
@@ -63,8 +64,13 @@ HEADERS = $(wildcard core/*.h core/gateway/*.h core/bind/*.h)
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SCRIPTS = .ci/run $(wildcard examples/demo/*.sh spec/run/*.sh spec/bench/*.sh)
 TIDY = $(filter-out core/seccomp_gen.c,$(wildcard core/*.c)) $(GATEWAY) $(BIND)
-FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch] spec/bench/*.c)
+FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch] spec/fuzz/*.[ch] \
+	spec/bench/*.c)
 SPECS ?=
+FUZZ = $(filter-out main,$(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c)))
+FUZZED = $(addprefix core/gateway/,address.c name.c dns.c hello.c http_head.c rules.c rules_decode.c rules_index.c) \
+	core/err.c core/util.c
+SECONDS = 60
 
 ifeq ($(V),)
 Q = @
@@ -83,7 +89,7 @@ define need
 endef
 
 .PHONY: all setup-build setup-demo setup-test setup-check setup-bench demo test check lint-lua lint-c lint-format \
-	lint-shell asan bench install uninstall clean
+	lint-shell asan fuzz bench install uninstall clean
 all: $(B)/moonbox $(B)/lib/moonbox/core.so
 	@:
 
@@ -178,6 +184,20 @@ test: setup-test
 asan: setup-test
 	$(AGAIN) all B=$(B)/asan SANITIZE='$(SANITIZERS)' OPTIMISE='-O1 -g'
 	@CC=$(CC) sh spec/run/all.sh $(B)/asan $(SPECS)
+
+# libFuzzer where clang has it: it follows the code that an input reaches. Else spec/fuzz/main.c mutates blindly.
+fuzz: setup-build
+	@mkdir -p $(B)/fuzz
+	@if clang -fsanitize=fuzzer -x c -o $(B)/fuzz/probe spec/fuzz/name.c core/gateway/name.c 2>/dev/null; then \
+	echo libfuzzer; else echo blind; fi > $(B)/fuzz/kind.new
+	@cmp -s $(B)/fuzz/kind.new $(B)/fuzz/kind || mv $(B)/fuzz/kind.new $(B)/fuzz/kind
+	$(AGAIN) -s $(FUZZ:%=$(B)/fuzz/%)
+	@sh spec/run/fuzz.sh $(B) $(SECONDS) $(FUZZ)
+
+FUZZ_CC = $(if $(filter libfuzzer,$(shell cat $(B)/fuzz/kind)),clang -fsanitize=fuzzer,$(CC) spec/fuzz/main.c)
+$(B)/fuzz/%: spec/fuzz/%.c spec/fuzz/main.c spec/fuzz/fuzz.h $(FUZZED) $(HEADERS) $(B)/fuzz/kind Makefile
+	$(say) fuzz $@
+	$(Q)$(FUZZ_CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror $(SANITIZERS) -o $@ $< $(FUZZED)
 
 bench: setup-bench
 	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone $(B)/spec/load
