@@ -23,9 +23,10 @@ NEED_BUILD = gcc=gcc /usr/include/stdio.h=libc6-dev pkg-config=pkg-config luajit
 	lib:libseccomp=libseccomp-dev lib:libcap=libcap-dev lib:yaml-0.1=libyaml-dev lib:libcares=libc-ares-dev
 NEED_DEMO = box:git=git box:node=nodejs box:npm=npm
 NEED_TEST = $(NEED_DEMO) /usr/bin/busted=lua-busted box:python3=python3 script=bsdutils tmux=tmux newuidmap=uidmap \
-	setpriv=util-linux ps=procps setcap=libcap2-bin ip=iproute2 box:curl=curl openssl=openssl dropbear=dropbear-bin box:ssh=openssh-client
+	setpriv=util-linux ps=procps setcap=libcap2-bin ip=iproute2 \
+	box:curl=curl openssl=openssl dropbear=dropbear-bin box:ssh=openssh-client
 ifeq ($(MOONBOX_MUST_RUN),1)
-NEED_TEST += box:java=default-jre-headless
+NEED_TEST += box:javac=default-jdk-headless box:musl-gcc=musl-tools /usr/bin/pip3=python3-pip
 endif
 NEED_CHECK = luacheck=lua-check clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck
 NEED_BENCH = bwrap=bubblewrap setpriv=util-linux ip=iproute2 nft=nftables slirp4netns=slirp4netns pasta=passt

@@ -384,13 +384,15 @@ static void allow_sockets(scmp_filter_ctx filter)
 static void emit_gateway(void)
 {
     static const char *const calls[] = {
-        "read",           "write",        "readv",         "writev",        "close",      "recvfrom",
-        "recvmsg",        "sendto",       "sendmsg",       "accept4",       "connect",    "getsockname",
-        "getpeername",    "setsockopt",   "getsockopt",    "shutdown",      "epoll_wait", "epoll_pwait",
-        "epoll_ctl",      "pipe2",        "splice",        "munmap",        "mremap",     "brk",
-        "madvise",        "futex",        "clock_gettime", "gettimeofday",  "time",       "getrandom",
-        "rt_sigprocmask", "rt_sigaction", "rt_sigreturn",  "timer_settime", "setitimer",  "restart_syscall",
-        "exit",           "exit_group",   "getpid",        "gettid",        "tgkill",
+        "read",           "write",           "readv",        "writev",      "close",
+        "recvfrom",       "recvmsg",         "sendto",       "sendmsg",     "accept4",
+        "connect",        "getsockname",     "getpeername",  "setsockopt",  "getsockopt",
+        "shutdown",       "epoll_wait",      "epoll_pwait",  "epoll_ctl",   "pipe2",
+        "splice",         "munmap",          "mremap",       "brk",         "madvise",
+        "futex",          "clock_gettime",   "gettimeofday", "time",        "getrandom",
+        "rt_sigprocmask", "rt_sigaction",    "rt_sigreturn", "sigaltstack", "timer_settime",
+        "setitimer",      "restart_syscall", "exit",         "exit_group",  "getpid",
+        "gettid",         "tgkill",
     };
     scmp_filter_ctx filter = new_filter(SCMP_ACT_ERRNO(EPERM));
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
