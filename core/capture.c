@@ -107,6 +107,8 @@ static int bound(int type, uint16_t port, struct err *err)
         return err_sys(err, "IPv6 is switched off in the kernel; boot without ipv6.disable=1");
     if (fd < 0 || setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0)
         return err_sys(err, "open a socket for port %u", port);
+    if (type == SOCK_STREAM && on(fd, IPPROTO_TCP, TCP_NODELAY) < 0)
+        return err_sys(err, "turn Nagle's algorithm off");
     if (type == SOCK_STREAM && port == RULESET_LISTENER_PORT && on(fd, SOL_IPV6, IPV6_TRANSPARENT) < 0)
         return err_sys(err, "make the listener transparent");
     if (bind(fd, (const struct sockaddr *)&any, sizeof any) < 0)
@@ -147,7 +149,8 @@ int capture_setup(struct capture *capture, int proc_fd, bool low_ports, struct e
         install_rules(capture, err) == 0 && open_sockets(capture->sockets, err) == 0)
         return 0;
     capture_close(capture);
-    return err_wrap(err, "set up the capture of the network");
+    err->code = ENONET;
+    return -1;
 }
 
 void capture_close(struct capture *capture)

@@ -34,9 +34,10 @@ enum { CAPTURE_LOG_GROUP = 1, CAPTURE_QUEUE_NUMBER = 1 };
 #define CAPTURE_ADDRESS6 "fd53:6278::2"
 
 /* Sets the current network namespace up and opens the sockets. `proc_fd` is a writable procfs of it, for its own sysctls;
- * `low_ports`: ports below 1024 may be bound. The sockets are the caller's (O_CLOEXEC, non-blocking). 0, or -1 with the step
- * in err and nothing left open. What a mode needs and this kernel lacks leads to the next mode; without the last
- * one it is an error: there is no network rather than an unwatched one. */
+ * `low_ports`: ports below 1024 may be bound. The sockets are the caller's (O_CLOEXEC, non-blocking; what the
+ * listeners accept inherits TCP_NODELAY). What a mode needs and this kernel lacks leads to the next mode; without the last
+ * one it is an error: there is no network rather than an unwatched one. 0, or -1 with the step in err, code ENONET, and
+ * nothing left open. */
 int capture_setup(struct capture *capture, int proc_fd, bool low_ports, struct err *err);
 
 void capture_close(struct capture *capture);

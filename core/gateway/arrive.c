@@ -24,12 +24,14 @@ static void refuse_tuple(struct gateway *gateway, const struct tuple *tuple, con
 
 void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t packet)
 {
-    if (conn_waiting(gateway, tuple)) {
-        /* The client's kernel has lost patience; the first SYN is still held and will do. */
-        queue_verdict(gateway, packet, false, 0);
+    struct conn *conn = conn_waiting(gateway, tuple);
+    if (conn) {
+        /* The client's kernel has lost patience. A first SYN that is still held will do; one that was let go found no room
+         * at the listener, and this is the next try. */
+        queue_verdict(gateway, packet, !conn->held, 0);
         return;
     }
-    struct conn *conn = conn_new(gateway, tuple);
+    conn = conn_new(gateway, tuple);
     if (!conn) {
         refuse_tuple(gateway, tuple, "too many connections at once");
         queue_verdict(gateway, packet, true, CAPTURE_MARK_REFUSED);
@@ -40,16 +42,13 @@ void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t pac
     dial_start(conn);
 }
 
-static bool read_tuple(int fd, struct tuple *tuple)
+static bool read_tuple(int fd, const struct sockaddr_storage *source, struct tuple *tuple)
 {
-    struct sockaddr_storage source = {0}, target = {0};
-    socklen_t length = sizeof source;
-    if (getpeername(fd, (struct sockaddr *)&source, &length) < 0)
-        return false;
-    length = sizeof target;
+    struct sockaddr_storage target = {0};
+    socklen_t length = sizeof target;
     if (getsockname(fd, (struct sockaddr *)&target, &length) < 0)
         return false;
-    address_from_socket(&source, &tuple->source, &tuple->source_port);
+    address_from_socket(source, &tuple->source, &tuple->source_port);
     address_from_socket(&target, &tuple->target, &tuple->target_port);
     address_unmap(&tuple->source);
     address_unmap(&tuple->target);
@@ -64,10 +63,10 @@ static void close_with_reset(int fd)
 }
 
 /* Without a waiting connection the queue was not there or was full: the same questions are asked now. */
-static void accepted(struct gateway *gateway, int fd)
+static void accepted(struct gateway *gateway, int fd, const struct sockaddr_storage *source)
 {
     struct tuple tuple;
-    if (!read_tuple(fd, &tuple)) {
+    if (!read_tuple(fd, source, &tuple)) {
         close_with_reset(fd);
         return;
     }
@@ -92,9 +91,12 @@ static void listener_ready(struct watch *watch, uint32_t events)
     enum { TURN = 64 };
     struct gateway *gateway = (struct gateway *)((char *)watch - offsetof(struct gateway, listener));
     for (int i = 0; i < TURN; i++) {
-        int fd = accept4(gateway->capture.sockets[CAPTURE_LISTENER], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct sockaddr_storage source = {0};
+        socklen_t length = sizeof source;
+        int fd = accept4(gateway->capture.sockets[CAPTURE_LISTENER], (struct sockaddr *)&source, &length,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            accepted(gateway, fd);
+            accepted(gateway, fd, &source);
             continue;
         }
         /* A full table is not polled, or it would be reported without end; the next end of a connection makes room. */

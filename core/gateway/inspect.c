@@ -21,7 +21,7 @@ struct inspect {
     char answer[ANSWER];
     size_t answered;
     bool server_spoke;
-    char sni[NAME_SIZE];
+    char *sni; /* NULL none; most connections that stay under inspection are not TLS, so not in here */
 };
 
 struct inspect *inspect_new(const char *name)
@@ -38,6 +38,7 @@ void inspect_free(struct inspect *inspect)
         return;
     free(inspect->bytes);
     free(inspect->http);
+    free(inspect->sni);
     free(inspect);
 }
 
@@ -53,7 +54,7 @@ void inspect_server_spoke(struct inspect *inspect)
 
 const char *inspect_sni(const struct inspect *inspect)
 {
-    return inspect->sni[0] ? inspect->sni : NULL;
+    return inspect->sni;
 }
 
 static void refuse(struct inspect_result *result, const char *reason)
@@ -95,7 +96,8 @@ static void forget_passed(struct inspect *inspect)
 static bool append(struct inspect *inspect, const uint8_t *bytes, size_t length)
 {
     if (inspect->have + length > inspect->room) {
-        size_t room = inspect->have + length + 512;
+        /* Mostly one head comes at a time, and waits here until the next: no more than that. */
+        size_t room = inspect->have + length + inspect->have / 2;
         uint8_t *grown = realloc(inspect->bytes, room);
         if (!grown)
             return false;
@@ -108,12 +110,15 @@ static bool append(struct inspect *inspect, const uint8_t *bytes, size_t length)
     return true;
 }
 
-static void tls(struct inspect *inspect, bool named, struct inspect_result *result)
+/* `name`: "" when there is none. */
+static void tls(struct inspect *inspect, const char *name, struct inspect_result *result)
 {
-    if (inspect->name && !named)
+    if (*name && !(inspect->sni = strdup(name)))
+        refuse(result, "the gateway is out of memory");
+    else if (inspect->name && !*name)
         refuse(result, "TLS without a server name (SNI)");
-    else if (inspect->name && strcmp(inspect->sni, inspect->name) != 0)
-        refuse_name(result, "TLS (SNI)", inspect->sni, inspect->name);
+    else if (inspect->name && strcmp(name, inspect->name) != 0)
+        refuse_name(result, "TLS (SNI)", name, inspect->name);
     else
         let_all(inspect, result);
 }
@@ -149,13 +154,13 @@ static void http(struct inspect *inspect, bool ended, struct inspect_result *res
 
 static void first(struct inspect *inspect, bool ended, struct inspect_result *result)
 {
-    switch (hello_scan(inspect->bytes, inspect->have, inspect->sni)) {
+    char name[NAME_SIZE] = "";
+    switch (hello_scan(inspect->bytes, inspect->have, name)) {
     case HELLO_NAMED:
-        tls(inspect, true, result);
+        tls(inspect, name, result);
         return;
     case HELLO_NAMELESS:
-        inspect->sni[0] = '\0';
-        tls(inspect, false, result);
+        tls(inspect, "", result);
         return;
     case HELLO_BAD:
         refuse(result, "a TLS ClientHello that makes no sense");

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -419,11 +418,9 @@ static void log_opening(struct conn *conn)
 
 void relay_start(struct conn *conn)
 {
-    const int on = 1;
     conn_unhash(conn);
     conn->stage = CONN_RELAY;
     conn->inspect = inspect_new(conn->name);
-    setsockopt(conn->client.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (!conn->inspect || loop_add(&conn->gateway->loop, conn->client.fd, &conn->client.watch) < 0) {
         conn_end(conn, "reset", "the gateway is out of memory or descriptors", true);
         return;
