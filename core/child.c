@@ -145,7 +145,7 @@ static int captured_network(struct child *c, struct err *err)
     if (proc < 0)
         return err_sys(err, "open /proc");
     if (capture_setup(&capture, proc, c->request->plan->low_ports, err) < 0)
-        return -1;
+        return err_wrap(err, "this host can't give one (moonbox doctor says what is missing)");
     int result = gateway_hand_over(c->request->gateway, &capture, err);
     capture_close(&capture);
     return result;

@@ -94,7 +94,7 @@ void probe_capture(const struct probe_case *with, struct probe_fact *fact)
     if (proc < 0) {
         probe_no(fact, "open /proc");
     } else if (capture_setup(&capture, proc, false, &err) < 0) {
-        errno = err.code;
+        errno = 0; /* the sentence says it */
         probe_no(fact, "%.200s", err.text);
     } else if (capture.mode == CAPTURE_EXACT) {
         probe_yes(fact, "exact: connecting has the far end's own result");

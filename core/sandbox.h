@@ -66,6 +66,7 @@ struct event {
     struct wire_usage usage;
     struct tree_usage storage;
     const char *why;
+    int code; /* EVENT_NOT_STARTED: the errno of what failed, or 0 */
 };
 
 /* Where a command's stream goes or comes from. */

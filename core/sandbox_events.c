@@ -56,7 +56,7 @@ static bool take_outcome(struct sandbox *sandbox, const struct wire_reader *read
     if (reader->header.length != sizeof *failed)
         return false;
     snprintf(sandbox->why, sizeof sandbox->why, "set up the sandbox: %.*s", (int)sizeof failed->text, failed->text);
-    *event = (struct event){.kind = EVENT_NOT_STARTED, .why = sandbox->why};
+    *event = (struct event){.kind = EVENT_NOT_STARTED, .why = sandbox->why, .code = failed->code};
     *have = true;
     return true;
 }
@@ -317,7 +317,7 @@ int sandbox_wait_ready(struct sandbox *sandbox, struct err *err)
         if (poll(&polled, 1, (int)(left * 1000) + 1) < 0 && errno != EINTR)
             return err_sys(err, "wait for the sandbox");
         if (polled.revents && from_init(sandbox, &event) && event.why)
-            return err_set(err, 0, "%s", event.why);
+            return err_set(err, event.code, "%s", event.why);
     }
     return 0;
 }

@@ -252,8 +252,11 @@ static void push_event(lua_State *L, struct sandbox *sandbox, const struct event
         lua_pushboolean(L, event->storage.partial);
         lua_setfield(L, -2, "partial");
         break;
-    case EVENT_NO_GATEWAY:
     case EVENT_NOT_STARTED:
+        set_string(L, "code", err_name(event->code));
+        set_string(L, "why", event->why);
+        break;
+    case EVENT_NO_GATEWAY:
     case EVENT_GONE:
         set_string(L, "why", event->why);
         break;

@@ -14,6 +14,12 @@ M.INHERIT, M.CAPTURE, M.STDOUT = "pass", "capture", "merge"
 --- Exit codes of sysexits(3) and of DESIGN: the host can't give what is asked; the sandbox could not be started.
 M.CANNOT, M.NOT_STARTED = 69, 125
 
+--- The exit code for a sandbox that could not be set up: ENONET says that this host can't give it a network
+-- (core/capture.h).
+function M.failure(code)
+  return code == "ENONET" and M.CANNOT or M.NOT_STARTED
+end
+
 local Box = {}
 Box.__index = Box
 
@@ -151,7 +157,7 @@ local function open_new(plan, options)
     signals = options.signals, pin = require("moonbox.holding").pin(plan, groups) })
   if not box.running then
     box:close()
-    return nil, message, M.NOT_STARTED, code
+    return nil, message, M.failure(code), code
   end
   sweep_once(root)
   if not options.early then
@@ -159,7 +165,7 @@ local function open_new(plan, options)
     ready, message, code = box.running:ready()
     if not ready then
       box:close()
-      return nil, message, M.NOT_STARTED, code
+      return nil, message, M.failure(code), code
     end
   end
   return box

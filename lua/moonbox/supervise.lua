@@ -108,7 +108,7 @@ end
 
 function on.not_started(run, event)
   run.over = true
-  run.not_started = event.why
+  run.not_started, run.not_started_code = event.why, event.code
 end
 
 -- What runs goes on: programs see that nothing can be reached.
@@ -269,7 +269,9 @@ function M.run(box, id, spec, began)
     if not going and not run.over then return nil, message, 70 end
   end
   last_measurement(run)
-  if run.not_started then return nil, run.not_started, 125 end
+  if run.not_started then
+    return nil, run.not_started, require("moonbox.sandbox").failure(run.not_started_code)
+  end
   return outcome(run)
 end
 
