@@ -216,10 +216,6 @@ void inspect_server(struct inspect *inspect, const uint8_t *bytes, size_t length
     bool switched = memcmp(inspect->answer, "HTTP/1.", 7) == 0 && memcmp(inspect->answer + 8, " 101", 4) == 0;
     inspect->server_spoke = true;
     http_head_answered(inspect->http, switched);
-    if (switched) {
-        let_all(inspect, result);
-        return;
-    }
-    inspect->stage = STAGE_HTTP;
+    inspect->stage = STAGE_HTTP; /* and it is asked again: what the connection turned to may be refused */
     http(inspect, false, result);
 }

@@ -11,7 +11,7 @@ local function declarations(name)
 end
 
 ffi.cdef "typedef uint32_t socklen_t; struct sockaddr_storage;"
-for _, name in ipairs { "address", "name", "dns", "hello", "http_head" } do ffi.cdef(declarations(name)) end
+for _, name in ipairs { "address", "name", "dns", "hello", "http_head", "inspect" } do ffi.cdef(declarations(name)) end
 
 local C = ffi.load(require("moonbox.core").sys.realpath("build/lib/moonbox/core.so"))
 local NAME_SIZE = 254
@@ -44,6 +44,33 @@ function M.http()
     host = function() return ffi.string(http.host) end,
     reason = function() return http.reason ~= nil and ffi.string(http.reason) or nil end,
     requests = function() return http.requests end,
+  }
+end
+
+local verdicts = { [0] = "more", "done", "refuse" }
+
+--- A connection to `name`, or to an address when that is nil: `client(bytes, ended)` and `server(bytes)` give a word, what
+-- may pass now, and the reason of a refusal.
+function M.inspect(name)
+  local inspect = ffi.gc(C.inspect_new(name), C.inspect_free)
+  local function told(result)
+    local word = verdicts[tonumber(result.verdict)]
+    return word, ffi.string(result.pass, result.length), word == "refuse" and ffi.string(result.reason) or nil
+  end
+  return {
+    -- The name is borrowed.
+    name = name,
+    client = function(bytes, ended)
+      local result = ffi.new "struct inspect_result"
+      C.inspect_client(inspect, ffi.cast("const uint8_t *", bytes), #bytes, ended or false, result)
+      return told(result)
+    end,
+    server = function(bytes)
+      local result = ffi.new "struct inspect_result"
+      C.inspect_server(inspect, ffi.cast("const uint8_t *", bytes), #bytes, result)
+      return told(result)
+    end,
+    wants_server = function() return C.inspect_wants_server(inspect) end,
   }
 end
 
