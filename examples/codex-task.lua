@@ -8,18 +8,18 @@ return pipeline "codex-task" {
   about  = "Clone, install, let the agent work, bring back the patch.",
   policy = "codex",
   needs  = {
-    repo   = repository { about = "the local git repository to work on" },
+    repo   = repository { about = "the git repository to work on: a local path, or an https address that the policy allows" },
     prompt = text { about = "what the agent is asked to do" },
     agent  = command { about = "the agent's command line, without the prompt", default = "codex exec" },
     tools  = folder { about = "the directory of the agent's program", at = "/opt/agent", default = "/usr/local/bin" },
   },
 
   step "clone"   { run = { "git", "clone", "--depth=1", "--", "$repo", "/workspace" },
-                   network = "none", time = 5 * minutes },
-  step "install" { run = { "npm", "ci", "--offline", "--no-audit", "--no-fund" },
-                   network = "none", time = 15 * minutes },
+                   network = { only { forge.github, forge.gitlab } }, time = 5 * minutes },
+  step "install" { run = { "npm", "ci", "--no-audit", "--no-fund", "--no-update-notifier" },
+                   network = { only { ecosystem.npm } }, time = 15 * minutes },
   step "agent"   { run = { "$agent", "$prompt" }, env = { PATH = "$tools:/usr/local/bin:/usr/bin:/bin" },
-                   network = "none", time = 2 * hours },
+                   time = 2 * hours },
   step "verify"  { run = { "npm", "test" }, network = "none", time = 15 * minutes, allow_failure = true },
 
   gives = { patch "/workspace" },
