@@ -7,6 +7,11 @@ local sys = core.sys
 
 local LONG = os.getenv("MOONBOX_LONG") == "1"
 
+-- A shell's background job ignores SIGINT until moonbox takes it (signal 2 is the second bit of SigBlk, proc(5)); a moment
+-- later, so that it comes in the middle.
+local LISTENS = "for _ in $(seq 500); do grep -q '^SigBlk:.*[2367abef]$' /proc/$p/status 2>/dev/null && break; "
+  .. "sleep 0.02; done; sleep 0.05"
+
 describe("after a box", function()
   local base
 
@@ -135,8 +140,8 @@ describe("after a box", function()
     local before = snapshot()
     for _, policy in ipairs(POLICIES) do
       for _, signal in ipairs { "INT", "TERM", "HUP", "QUIT" } do
-        box.shell(("%s </dev/null >/dev/null 2>&1 & p=$!; sleep 0.1; kill -%s $p; wait $p"):format(
-          line(policy, "sleep 300"), signal))
+        box.shell(("%s </dev/null >/dev/null 2>&1 & p=$!; %s; kill -%s $p; wait $p"):format(
+          line(policy, "sleep 300"), LISTENS, signal))
         assert_clean(before, policy .. " " .. signal)
       end
       assert.equal(124, box.shell(line(policy, "sleep 300 & sleep 300", "--time 0.2") .. " </dev/null 2>/dev/null").code)
