@@ -8,7 +8,7 @@ return pipeline "codex-task" {
   about  = "Clone, install, let the agent work, bring back the patch.",
   policy = "codex",
   needs  = {
-    repo   = repository { about = "the git repository to work on: a local path, or an https address that the policy allows" },
+    repo   = repository { about = "the git repository to work on: a local path, or an address that the policy allows" },
     prompt = text { about = "what the agent is asked to do" },
     agent  = command { about = "the agent's command line, without the prompt", default = "codex exec" },
     tools  = folder { about = "the directory of the agent's program", at = "/opt/agent", default = "/usr/local/bin" },
