@@ -164,13 +164,13 @@ local function rates()
 end
 
 local function setup()
-  local command = AS .. "build/moonbox exec --policy %s -- /bin/true"
-  local pipe = io.popen(("build/spec/stopwatch 40 %s :: %s"):format(command:format("offline"),
-    command:format(folder .. "/bench.lua")))
-  local without, with = pipe:read("*n", "*n")
+  local none = write("none.lua", [[return policy "none" { extends = "base", network = "none" }]])
+  local pipe = io.popen(("%sluajit spec/bench/opens.lua 25 %s %s/bench.lua"):format(AS, none, folder))
+  local open, close, open_net, close_net = pipe:read("*n", "*n", "*n", "*n")
   pipe:close()
-  if with then
-    print(("  set-up: moonbox exec -- /bin/true takes %.0f us without a network, %.0f us with one"):format(without, with))
+  if close_net then
+    print(("  set-up: a sandbox takes %.0f us to open and %.0f us to close without a network; with one %+.0f and %+.0f us")
+      :format(open, close, open_net - open, close_net - close))
   end
 end
 

@@ -84,4 +84,5 @@ pasta --foreground --runas 0 --netns-only --config-net --mtu 65520 -t none -u no
 reachable pasta
 
 export MOONBOX_STATE="$work/state"
-LUA_PATH="./lua/?.lua;./lua/?/init.lua;;" LUA_CPATH="./build/lib/?.so;;" luajit spec/bench/network.lua "$mode" "$work"
+export LUA_PATH="./lua/?.lua;./lua/?/init.lua;;" LUA_CPATH="./build/lib/?.so;;"
+luajit spec/bench/network.lua "$mode" "$work"
