@@ -18,7 +18,8 @@ return policy "base" {
 
   network = "none",
 
-  limits = { cpus = 1, memory = 512 * MB, disk = 256 * MB, time = 10 * minutes, processes = 256, open_files = 65536 },
+  limits = { cpus = 1, memory = 512 * MB, disk = 256 * MB, time = 10 * minutes, grace = 10 * seconds, processes = 256,
+    open_files = 65536 },
   process = { user = "agent", capabilities = {}, syscalls = "default", ids = "own" },
 
   env = {

@@ -5,8 +5,10 @@
 -- Every answer becomes an event with the line that it came from. A hook that fails (moonbox.hooks), and an answer that
 -- this host can't carry out, end the sandbox: the policy's author counts on what he wrote.
 local core = require "moonbox.core"
-local hooks = require "moonbox.hooks"
 local json = require "moonbox.json"
+
+-- Loaded when a policy has hooks: most have none, and every start would pay for it.
+local function hooks() return require "moonbox.hooks" end
 
 local sys = core.sys
 
@@ -29,7 +31,7 @@ function M.new(box, listened)
     violated = {}, refused = 0, record_at = 0, record_period = M.PERIOD, thaw_at = math.huge }, M)
   for _, hook in ipairs(box.plan.hooks or {}) do
     if not self.hooks and (hook.name == "usage" or hook.name == "violation") then
-      local servant, why = hooks.start(box.plan.hooks)
+      local servant, why = hooks().start(box.plan.hooks)
       if not servant then return nil, why end
       self.hooks = servant
     end
@@ -73,8 +75,8 @@ local function plain(use)
 end
 
 local function typed(limit, value)
-  if SIZES[limit] then return hooks.size(value or 0) end
-  if limit == "time" then return hooks.time(value or 0) end
+  if SIZES[limit] then return hooks().size(value or 0) end
+  if limit == "time" then return hooks().time(value or 0) end
   return value or 0
 end
 
@@ -82,7 +84,7 @@ local function for_hook(use, limits)
   local out = { cpus = use.cpus or 0, processes = use.processes or 0, inodes = use.inodes or 0,
     pressure = use.pressure or { cpu = 0, memory = 0, io = 0 }, limits = {},
     network = use.network or { connections = 0, denied = 0, up = 0, down = 0 },
-    memory_peak = hooks.size(use.memory_peak or 0), cpu_time = hooks.time(use.cpu_seconds or 0) }
+    memory_peak = hooks().size(use.memory_peak or 0), cpu_time = hooks().time(use.cpu_seconds or 0) }
   for _, name in ipairs { "memory", "disk" } do out[name] = typed(name, use[name]) end
   out.time = typed("time", use.seconds)
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do

@@ -45,19 +45,10 @@ end
 -- box needs. Trouble shows when a box is opened.
 function M.prepare()
   core.cgroups()
-  state()
+  local root = state()
+  if root then core.sweep(root .. "/boxes") end
+  require "moonbox.supervise"
   require "moonbox.unbuilt"
-  require "moonbox.holding"
-end
-
-local swept
-
--- Removes what killed keepers left, once in a program's life and when the first box is on its way: it does not concern
--- that box, whose process works meanwhile.
-local function sweep_once(root)
-  if swept then return end
-  swept = true
-  core.sweep(root .. "/boxes")
 end
 
 local function make_keeper(box, options, plan)
@@ -159,7 +150,6 @@ local function open_new(plan, options)
     box:close()
     return nil, message, M.failure(code), code
   end
-  sweep_once(root)
   if not options.early then
     local ready
     ready, message, code = box.running:ready()

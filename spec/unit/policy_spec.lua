@@ -297,7 +297,7 @@ describe("the shipped policies", function()
   it("are right, and say what the mission asks", function()
     local codex = assert(policy.load("codex"))
     assert.same({ cpus = 4, memory = 16 * 2 ^ 30, disk = 50 * 2 ^ 30, time = 4 * 3600, processes = 4096,
-      open_files = 65536 }, codex.limits)
+      open_files = 65536, grace = 10 }, codex.limits)
     assert.same({ count = 100, seconds = 60 }, codex.network.requests)
     assert.equal(50e6, codex.network.bandwidth)
     assert.equal("deny", codex.network.otherwise)
