@@ -82,8 +82,7 @@ static char *join(const struct kept *kept, size_t head, size_t *length)
     /* A log's head is in its file: there is no pointer to copy from, and memcpy() wants one even for nothing. */
     if (head > 0)
         memcpy(text, kept->head, head);
-    if (said > 0)
-        memcpy(text + head, line, said);
+    memcpy(text + head, line, said);
     size_t at = kept->tailed > kept->tail_room ? (size_t)(kept->tailed % kept->tail_room) : 0;
     if (tail > 0) {
         memcpy(text + head + said, kept->tail + at, tail - at);

@@ -29,6 +29,8 @@ local storages, users = {}, {}
 
 local state_root
 
+-- The state directory, made where it is missing. What killed keepers left in it goes once in a program's life, before
+-- the first box: doing it while that box sets up was slower, as both share a processor then.
 local function state()
   if state_root then return state_root end
   local root, message = require("moonbox.task").root()
@@ -38,6 +40,7 @@ local function state()
     if not made then return nil, why end
   end
   state_root = root
+  core.sweep(root .. "/boxes")
   return root
 end
 
@@ -45,8 +48,7 @@ end
 -- box needs. Trouble shows when a box is opened.
 function M.prepare()
   core.cgroups()
-  local root = state()
-  if root then core.sweep(root .. "/boxes") end
+  state()
   require "moonbox.supervise"
   require "moonbox.unbuilt"
 end

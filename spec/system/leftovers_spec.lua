@@ -13,7 +13,7 @@ local LISTENS = "for _ in $(seq 500); do grep -q '^SigBlk:.*[2367abef]$' /proc/$
   .. "sleep 0.02; done; sleep 0.05"
 
 describe("after a box", function()
-  local base
+  local base, abandoned_at
 
   setup(function()
     box.enter()
@@ -24,6 +24,8 @@ describe("after a box", function()
     for _, policy in ipairs { "offline", base } do
       assert.equal(0, box.exec({ "--policy", policy }, { "true" }).code)
     end
+    sys.mkdirs(box.home .. "/other/boxes/abandoned/data", 448)
+    abandoned_at = sys.monotonic()
   end)
   teardown(box.leave)
 
@@ -181,6 +183,19 @@ describe("after a box", function()
     assert.equal("mine\n", result.stdout)
     box.shell(("rm -f %s/out*"):format(box.home))
     assert_clean(before, "20 at once")
+  end)
+
+  it("that nobody holds any more the next program's first box leaves nothing, through the Lua API too", function()
+    -- The young are left alone, since a folder is made before it is locked.
+    sys.sleep(math.max(0, abandoned_at + 12 - sys.monotonic()))
+    local code, out, err = require("support.runs").shell(("MOONBOX_STATE=%s LUA_PATH=%s LUA_CPATH=%s luajit -e %s"):format(
+      box.quote(box.home .. "/other"), box.quote(package.path), box.quote(package.cpath),
+      box.quote([[local box = assert(require("moonbox.sandbox").open(assert(require("moonbox.plan").load("offline"))))
+        io.write(box:exec { run = { "echo", "ran" } }.stdout)
+        box:close()]])))
+    assert.equal("ran\n", out, err)
+    assert.equal(0, code)
+    assert.same({}, names(box.home .. "/other/boxes"))
   end)
 
   it("no control group of it is left", function()
