@@ -1,27 +1,19 @@
 --- From a policy's data to a plan: plain, complete, printable. The C core executes plans and nothing else, so
 -- everything that is decided is decided here. Nothing here changes the host.
 local paths = require "moonbox.paths"
+local plan_mounts = require "moonbox.plan_mounts"
 
 local M = {}
 
-local MERGED = { "bin", "sbin", "lib", "lib32", "lib64", "libx32" }
-
 local USER = { name = "agent", uid = 1000, gid = 1000, home = "/home/agent" }
 local HOSTNAME = "moonbox"
-
--- What Docker masks and makes read-only in /proc (moby, oci/defaults.go), as proc(5) describes it: hardware,
--- kernel memory, keys and timers of the host.
-local MASKED = { "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-  "/proc/latency_stats",
-  "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi" }
-local READ_ONLY = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" }
 
 --- Facts of this host that a plan depends on: whether the caller is root, where /bin and the like lead (a
 -- link's target, or true for a real directory), and a function that resolves symbolic links.
 function M.host()
   local sys = require("moonbox.core").sys
   local links = {}
-  for _, name in ipairs(MERGED) do
+  for _, name in ipairs(plan_mounts.MERGED) do
     local stat = sys.lstat("/" .. name)
     if stat and stat.kind == "symlink" then links[name] = sys.readlink("/" .. name) end
     if stat and stat.kind == "directory" then links[name] = true end
@@ -29,118 +21,7 @@ function M.host()
   return { root = sys.euid() == 0, links = links, realpath = sys.realpath }
 end
 
-local function synthesized(network)
-  local u = USER
-  local resolver = network == "none" and "# this sandbox has no network\n"
-    or "# the gateway answers\nnameserver 127.0.0.1\n"
-  return {
-    { "/etc/passwd", ("root:x:0:0:root:/root:/usr/sbin/nologin\n%s:x:%d:%d:%s:%s:/bin/sh\n"
-      .. "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n")
-        :format(u.name, u.uid, u.gid, u.name, u.home) },
-    { "/etc/group", ("root:x:0:\n%s:x:%d:\nnogroup:x:65534:\n"):format(u.name, u.gid) },
-    { "/etc/hosts", ("127.0.0.1 localhost %s\n::1 localhost ip6-localhost ip6-loopback\n"):format(HOSTNAME) },
-    { "/etc/hostname", HOSTNAME .. "\n" },
-    { "/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n"
-      .. "protocols: files\n" },
-    { "/etc/resolv.conf", resolver },
-  }
-end
-
 local function from(row) return row.file .. ":" .. row.line end
-
--- A bind of the host's /bin and the like follows the host: a link stays a link.
-local function bind_row(path, row, host, mounts)
-  local name = path:match("^/(%w+)$")
-  local link = name and host.links[name]
-  if type(link) == "string" then
-    mounts[#mounts + 1] = { kind = "symlink", target = path, to = link, from = from(row) }
-    return
-  end
-  mounts[#mounts + 1] = { kind = "bind", source = path, target = path, read_only = true,
-    optional = row.optional or false, from = from(row) }
-  if path == "/usr" then
-    for _, merged in ipairs(MERGED) do
-      if host.links[merged] then bind_row("/" .. merged, row, host, mounts) end
-    end
-  end
-end
-
-local emit = {}
-
-function emit.read_only(row, host, mounts)
-  for _, path in ipairs(row.paths) do bind_row(path, row, host, mounts) end
-end
-
-function emit.read_write(row, _, mounts)
-  for _, path in ipairs(row.paths) do
-    mounts[#mounts + 1] = { kind = "writable", target = path, mode = 493, from = from(row) }
-  end
-end
-
-function emit.scratch(row, _, mounts)
-  for _, path in ipairs(row.paths) do
-    local inodes = math.max(1024, math.min(2 ^ 20, math.floor(row.size / 4096)))
-    mounts[#mounts + 1] = { kind = "tmpfs", target = path, size = row.size, inodes = inodes, mode = 1023,
-      from = from(row) }
-  end
-end
-
-function emit.bind(row, _, mounts)
-  mounts[#mounts + 1] = { kind = "bind", source = row.paths[1], target = row.at,
-    read_only = row.mode == "read_only", optional = row.optional or false, from = from(row) }
-end
-
-function emit.file(row, _, mounts)
-  mounts[#mounts + 1] = { kind = "file", target = row.paths[1], text = row.text, mode = 420,
-    from = from(row) }
-end
-
-function emit.hidden(row, _, mounts)
-  for _, path in ipairs(row.paths) do
-    mounts[#mounts + 1] = { kind = "mask", target = path, from = from(row) }
-  end
-end
-
-local function same(a, b)
-  return a.kind == b.kind and a.target == b.target and a.source == b.source and a.to == b.to
-    and a.read_only == b.read_only and a.size == b.size and a.text == b.text
-end
-
--- A policy often repeats a row of its base. A second mount of the same thing costs time and says nothing new,
--- unless something was laid over it in between.
-local function without_repeats(mounts)
-  local out = {}
-  for _, mount in ipairs(mounts) do
-    local earlier
-    for i = #out, 1, -1 do
-      local other = out[i]
-      if same(other, mount) then earlier = other break end
-      if other.target == mount.target or other.target:sub(1, #mount.target + 1) == mount.target .. "/"
-        or mount.target:sub(1, #other.target + 1) == other.target .. "/" then
-        if other.kind ~= "symlink" then break end
-      end
-    end
-    if earlier then
-      earlier.from = mount.from
-      earlier.optional = earlier.optional and mount.optional
-    else
-      out[#out + 1] = mount
-    end
-  end
-  return out
-end
-
-local function mounts_of(data, host)
-  local mounts = { { kind = "proc", target = "/proc" }, { kind = "dev", target = "/dev" } }
-  for _, file in ipairs(synthesized(data.network.mode)) do
-    mounts[#mounts + 1] = { kind = "file", target = file[1], text = file[2], mode = 420 }
-  end
-  for _, row in ipairs(data.files.rows) do emit[row.word](row, host, mounts) end
-  mounts = without_repeats(mounts)
-  for _, path in ipairs(READ_ONLY) do mounts[#mounts + 1] = { kind = "read_only", target = path } end
-  for _, path in ipairs(MASKED) do mounts[#mounts + 1] = { kind = "mask", target = path } end
-  return mounts
-end
 
 local function limits_of(given, from_lines)
   local out = { hold = {} }
@@ -224,7 +105,8 @@ function M.compile(data, host)
   host = host or M.host()
   local wrong = misled(data, host)
   if #wrong > 0 then return nil, wrong end
-  local mounts, limits = mounts_of(data, host), limits_of(data.limits, data.limits_from)
+  local mounts = plan_mounts.of(data, host, USER, HOSTNAME)
+  local limits = limits_of(data.limits, data.limits_from)
   local process = data.process
   return {
     version = 1, policy = data.name, hostname = HOSTNAME, ids = process.ids or "own",
@@ -270,8 +152,8 @@ end
 local function close_network(plan, row_from)
   plan.network = { mode = "none", otherwise = "deny", rules = {}, from = row_from or plan.network.from }
   for _, mount in ipairs(plan.mounts) do
-    if mount.kind == "file" and mount.target == "/etc/resolv.conf" and not mount.from then
-      mount.text = synthesized("none")[6][2]
+    if mount.kind == "file" and mount.target == plan_mounts.RESOLVER and not mount.from then
+      mount.text = plan_mounts.resolver("none")
     end
   end
 end
