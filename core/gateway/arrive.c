@@ -1,5 +1,5 @@
 /* arrive.c - who comes: SYNs that the queue holds, and connections that the listener accepts. */
-#include "conn.h"
+#include "state.h"
 
 #include "../util.h"
 

@@ -1,4 +1,4 @@
-#include "conn.h"
+#include "state.h"
 
 #include "../util.h"
 #include "inspect.h"

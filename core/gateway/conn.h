@@ -1,4 +1,4 @@
-/* conn.h - what the gateway's parts share: the gateway itself and one connection through it.
+/* conn.h - one connection through the gateway (state.h).
  *
  * A connection's way, each step in a file of its own:
  *   arrive    a SYN that the queue holds, or an accepted connection: who is meant, and is that allowed?
@@ -9,14 +9,9 @@
 #ifndef MOONBOX_GATEWAY_CONN_H
 #define MOONBOX_GATEWAY_CONN_H
 
-#include "../capture.h"
-#include "fakes.h"
-#include "flows.h"
-#include "hook.h"
+#include "address.h"
 #include "loop.h"
-#include "meter.h"
 #include "resolve.h"
-#include "rules.h"
 
 #include <stdbool.h>
 
@@ -32,6 +27,7 @@ enum conn_stage {
 };
 
 struct conn;
+struct gateway;
 struct pipes;
 
 struct side {
@@ -83,38 +79,6 @@ struct conn {
     struct way up, down;
 };
 
-struct row_meter {
-    struct bucket up, down;
-    struct window requests;
-    uint64_t used; /* bytes both ways */
-};
-
-enum { CONN_HASH = 1024 };
-
-struct gateway {
-    struct loop loop;
-    struct rules *rules;
-    struct row_meter *row_meters; /* one for each row */
-    struct bucket up, down;
-    struct window requests, refusals, new_names;
-    struct fakes fakes;
-    struct flows flows;
-    struct resolve *resolve;
-    struct hook *hook; /* NULL none */
-    struct capture capture;
-    int own; /* route socket */
-    struct conn *conns, *dead, *paced;
-    struct conn *waiting[CONN_HASH];
-    size_t n_conns, most_conns, n_hashed;
-    double expire_at;
-    bool full; /* the listener is not polled */
-    uint64_t next_id;
-    uint64_t opened, denied, bytes_up, bytes_down;
-    struct watch listener, dns_udp, dns_tcp, log, queue, control;
-    int control_fd;
-    bool finish;
-};
-
 /* A new connection in stage LOOKUP, or NULL when there may be no more. */
 struct conn *conn_new(struct gateway *gateway, const struct tuple *tuple);
 struct conn *conn_waiting(struct gateway *gateway, const struct tuple *tuple);
@@ -138,27 +102,15 @@ void conn_bury(struct gateway *gateway);
 /* Ends what has been waiting too long. Milliseconds until the next could, -1 never. */
 int conn_expire(struct gateway *gateway);
 
-/* arrive.c */
-void arrive_listen(struct gateway *gateway);
-void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t packet);
-
 /* dial.c */
 void dial_start(struct conn *conn);
 void dial_accepted(struct conn *conn, int fd);
 void dial_ready(struct conn *conn, uint32_t events);
-
-/* queue.c, packets.c, answer.c */
-int queue_start(struct gateway *gateway);
-void queue_verdict(struct gateway *gateway, uint32_t packet, bool let, uint32_t mark);
-int packets_start(struct gateway *gateway);
-int answer_start(struct gateway *gateway);
 
 /* relay.c */
 void relay_start(struct conn *conn);
 void relay_events(struct side *side, uint32_t events);
 void relay_pump(struct conn *conn);
 void relay_release(struct conn *conn);
-/* Serves those that wait for a meter or a turn. Milliseconds until it wants to be called again, -1: not at all. */
-int relay_paced(struct gateway *gateway);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * One lookup for each connection, every address in its answer judged, and the judged address dialled: what is checked
  * is what is used, whatever the name says a moment later. */
-#include "conn.h"
+#include "state.h"
 
 #include "../util.h"
 #include "own.h"

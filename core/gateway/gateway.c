@@ -19,8 +19,8 @@
 #include "../util.h"
 #include "../wire.h"
 #include "confine.h"
-#include "conn.h"
 #include "own.h"
+#include "state.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* packets.c - packets that were refused because they are neither TCP nor DNS, as the kernel logs them (nfnetlink_log). */
-#include "conn.h"
+#include "state.h"
 
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>

@@ -1,5 +1,5 @@
 /* queue.c - SYNs that the kernel holds until the gateway has answered (nfnetlink_queue). */
-#include "conn.h"
+#include "state.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

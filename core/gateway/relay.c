@@ -6,7 +6,7 @@
  *   - A short read means "drained" only while the other side has not hung up; an end that came with the data shows
  *     only when it is read for.
  *   - Pipes are pooled and held only while bytes are in them: an ordinary user has few pipe pages. */
-#include "conn.h"
+#include "state.h"
 
 #include "../util.h"
 #include "inspect.h"

@@ -1,0 +1,64 @@
+/* state.h - what the gateway's parts share: one gateway, which serves one sandbox, and the parts that wait for its
+ * events. */
+#ifndef MOONBOX_GATEWAY_STATE_H
+#define MOONBOX_GATEWAY_STATE_H
+
+#include "../capture.h"
+#include "conn.h"
+#include "fakes.h"
+#include "flows.h"
+#include "hook.h"
+#include "loop.h"
+#include "meter.h"
+#include "resolve.h"
+#include "rules.h"
+
+#include <stdbool.h>
+
+struct row_meter {
+    struct bucket up, down;
+    struct window requests;
+    uint64_t used; /* bytes both ways */
+};
+
+enum { CONN_HASH = 1024 };
+
+struct gateway {
+    struct loop loop;
+    struct rules *rules;
+    struct row_meter *row_meters; /* one for each row */
+    struct bucket up, down;
+    struct window requests, refusals, new_names;
+    struct fakes fakes;
+    struct flows flows;
+    struct resolve *resolve;
+    struct hook *hook; /* NULL none */
+    struct capture capture;
+    int own; /* route socket */
+    struct conn *conns, *dead, *paced;
+    struct conn *waiting[CONN_HASH];
+    size_t n_conns, most_conns, n_hashed;
+    double expire_at;
+    bool full; /* the listener is not polled */
+    uint64_t next_id;
+    uint64_t opened, denied, bytes_up, bytes_down;
+    struct watch listener, dns_udp, dns_tcp, log, queue, control;
+    int control_fd;
+    bool finish;
+};
+
+/* arrive.c */
+void arrive_listen(struct gateway *gateway);
+void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t packet);
+
+/* queue.c, packets.c, answer.c */
+int queue_start(struct gateway *gateway);
+void queue_verdict(struct gateway *gateway, uint32_t packet, bool let, uint32_t mark);
+int packets_start(struct gateway *gateway);
+int answer_start(struct gateway *gateway);
+
+/* relay.c */
+/* Serves those that wait for a meter or a turn. Milliseconds until it wants to be called again, -1: not at all. */
+int relay_paced(struct gateway *gateway);
+
+#endif
