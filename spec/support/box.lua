@@ -16,7 +16,12 @@ function M.enter()
   M.home = runs.folder()
   M.state = M.home .. "/state"
   runs.shell("chmod 755 " .. runs.quote(M.home))
-  ffi.C.setenv("MOONBOX_STATE", M.state, 1)
+  M.use_state(M.state)
+end
+
+--- The state folder of every box from now on, whether by the program or the API. Its modules are as in a new program.
+function M.use_state(path)
+  ffi.C.setenv("MOONBOX_STATE", path, 1)
   package.loaded["moonbox.sandbox"] = nil -- it remembers the state folder
 end
 
