@@ -8,7 +8,7 @@
 -- the words of M.answers, bare (`kill`), with a text (`warn "nearly full"`), or with fields (`throttle { cpus = 1 }`).
 -- Everything else is nonsense, and nonsense is a failure: the caller then takes the strictest way that it has.
 local json = require "moonbox.json"
-local loader = require "moonbox.loader"
+local say = require "moonbox.say"
 local units = require "moonbox.units"
 
 local M = {}
@@ -90,7 +90,7 @@ local FIELDS = { throttle = { cpus = "number" }, freeze = { time = "time" } }
 
 local function field(word, key, value)
   local kind = FIELDS[word] and FIELDS[word][key]
-  if not kind then return nil, ("`%s` knows no %s"):format(word, loader.plain(key)) end
+  if not kind then return nil, ("`%s` knows no %s"):format(word, say.plain(key)) end
   if kind == "time" then
     local parts = units.parts(value)
     if parts and parts[1] == "time" and parts[2] > 0 then return parts[2] end
@@ -103,12 +103,12 @@ end
 local function reaction(hook, part, value)
   local row = hook.session:row(value)
   local word = row and row.word or hook.session:bare_word(value)
-  if not word then return nil, "returned " .. loader.describe(value) end
+  if not word then return nil, "returned " .. say.describe(value) end
   if not M.answers[hook.name][word] then return nil, ("returned `%s`, which is no answer here"):format(word) end
   local out = { word = word, file = part.file.label, line = row and row.line or part.line }
   for key, given in pairs(row and row.args or {}) do
     if key == 1 and type(given) == "string" then
-      out.text = loader.plain_sentence(given)
+      out.text = say.plain_sentence(given)
     else
       local why
       out[key], why = field(word, key, given)
@@ -122,10 +122,10 @@ end
 
 -- "f1:12: text", as Lua says it, with the file's own name.
 local function named(session, message)
-  message = type(message) == "string" and message or "raised " .. loader.describe(message)
+  message = type(message) == "string" and message or "raised " .. say.describe(message)
   local index, line, text = message:match("^f(%d+):(%d+): (.*)$")
   local file = session.files[tonumber(index)]
-  return file and ("%s:%s: %s"):format(file.label, line, loader.plain_sentence(text)) or message
+  return file and ("%s:%s: %s"):format(file.label, line, say.plain_sentence(text)) or message
 end
 
 local function call_part(hook, part, arg, budget, out)

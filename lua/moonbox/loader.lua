@@ -5,9 +5,9 @@
 -- every use of it, so that all mistakes of a file are told at once.
 -- This module sets no budget: callers evaluate inside moonbox.core's sacrifice first.
 local safe_library = require "moonbox.safe_library"
-local suggest = require "moonbox.suggest"
+local say = require "moonbox.say"
 local units = require "moonbox.units"
-local vocabulary = require "moonbox.vocabulary"
+local words = require "moonbox.words"
 
 local M = {}
 
@@ -52,20 +52,6 @@ function Session:sorted()
   return out
 end
 
--- The line of `file` that is being evaluated: the innermost frame of that file, because words may be called
--- from helpers of the file itself and a tail call leaves no frame.
-local function here(file)
-  for level = 3, 40 do
-    local info = debug.getinfo(level, "Sl")
-    if not info then break end
-    if info.source == file.chunk and info.currentline > 0 then
-      file.last = info.currentline
-      return info.currentline
-    end
-  end
-  return file.last
-end
-
 -- A value that swallows every use, standing for what an unknown word would have been.
 local function swallower()
   local meta, value = {}, {}
@@ -100,51 +86,9 @@ function Session:make(file, line, entry, name, args)
   return token
 end
 
-local function row_word(self, file, entry)
-  return function(args)
-    local line = here(file)
-    if type(args) == "string" then args = { args } end
-    if self:is_unknown(args) then return args end
-    if type(args) ~= "table" or self:row(args) or units.parts(args) then
-      self:report(file, line, ("`%s` is given a list in braces, not %s"):format(entry.word, M.describe(args)))
-      return self.unknown
-    end
-    return self:make(file, line, entry, nil, args)
-  end
-end
-
-local function container_word(self, file, entry)
-  return function(name)
-    local line = here(file)
-    if type(name) ~= "string" or not name:match("^[%w][%w._-]*$") or #name > 64 then
-      self:report(file, line,
-        ('`%s` is given a name first, of letters, digits, ".", "_" and "-": %s "name" { … }')
-        :format(entry.word, entry.word))
-      name = "?"
-    end
-    return function(args)
-      if self:is_unknown(args) then return args end
-      if type(args) ~= "table" or self:row(args) or units.parts(args) then
-        self:report(file, line, ('`%s "%s"` is followed by its rows in braces, not %s')
-          :format(entry.word, name, M.describe(args)))
-        return self.unknown
-      end
-      return self:make(file, line, entry, name, args)
-    end
-  end
-end
-
-local function module_word(self, file, entry)
-  return setmetatable({}, {
-    __index = function(_, name) return self:group(file, here(file), entry.word, name) end,
-    __newindex = function() self:report(file, here(file), "`" .. entry.word .. "` can't be changed") end,
-    __metatable = false,
-  })
-end
-
 --- The group token of `ecosystem.npm`, read once; an unknown one is reported at `line` of `file`.
 function Session:group(file, line, kind, name)
-  local full = kind .. "." .. M.plain(name)
+  local full = kind .. "." .. say.plain(name)
   if self.groups[full] ~= nil then return self.groups[full] end
   local path, label = nil, "no groups can be used here"
   if self.options.group and type(name) == "string" then path, label = self.options.group(self, kind, name) end
@@ -160,79 +104,6 @@ function Session:group(file, line, kind, name)
   end
   self.groups[full] = row and token or self.unknown
   return self.groups[full]
-end
-
-local function make_word(self, file, entry, name)
-  if entry.kind == "row" or entry.kind == "reaction" or entry.kind == "type" then
-    local made = row_word(self, file, entry)
-    self.bare[made] = entry.word
-    return made
-  end
-  if entry.kind == "container" then return container_word(self, file, entry) end
-  if entry.kind == "module" then return module_word(self, file, entry) end
-  if entry.kind == "value" then return file.units(name) end
-  return safe_library.get(name)
-end
-
--- What Lua programmers look for first, told apart from slips.
-local outside = {}
-for name in ([[_G collectgarbage coroutine debug dofile ffi getfenv getmetatable io jit load loadfile
-  loadstring module newproxy os package pcall print rawequal rawget rawset require setfenv setmetatable
-  xpcall]]):gmatch("%S+") do
-  outside[name] = true
-end
-
-local function unknown_word(name, kind)
-  for _, entry in ipairs(vocabulary.find(name) or {}) do
-    if entry.files then
-      return ("`%s` is a word of %s files, not of %s files"):format(name, entry.files[1], kind)
-    end
-  end
-  if outside[name] then
-    return ("`%s` is not there in %s files: they describe, and reach nothing outside"):format(name, kind)
-  end
-  return ("unknown word `%s`%s"):format(name, suggest.tail(name, vocabulary.luacheck_globals(kind)))
-end
-
--- The environment of one file. Words are made when first used: most files use few.
-local function environment(self, file)
-  local made = {}
-  return setmetatable({}, {
-    __index = function(_, name)
-      if made[name] ~= nil then return made[name] end
-      local entry = type(name) == "string" and vocabulary.callable(name, file.kind)
-      if not entry then
-        self:report(file, here(file), unknown_word(M.plain(name), file.kind))
-        return self.unknown
-      end
-      made[name] = make_word(self, file, entry, name)
-      return made[name]
-    end,
-    __newindex = function(_, name)
-      self:report(file, here(file), ("`%s = …` would make a global; write `local %s = …`")
-        :format(M.plain(name), M.plain(name)))
-    end,
-    __metatable = false,
-  })
-end
-
---- A value in a message: short, on one line, without control characters.
-function M.plain(value)
-  local text = safe_library.tostring(value):gsub("[%c\127]", "?")
-  if #text > 60 then text = text:sub(1, 57) .. "..." end
-  return text
-end
-
---- What a value is, for messages: `the number 4`, `a size`, `nothing`.
-function M.describe(value)
-  local parts = units.parts(value)
-  if parts then return "a " .. parts[1] end
-  local kind = type(value)
-  if kind == "nil" then return "nothing" end
-  if kind == "number" then return "the number " .. M.plain(value) end
-  if kind == "string" then return 'the text "' .. M.plain(value) .. '"' end
-  if kind == "boolean" then return tostring(value) end
-  return "a " .. kind
 end
 
 --- The text of a file, or nil and a sentence.
@@ -263,7 +134,7 @@ function Session:new_file(path, label, kind)
   file.chunk = "=f" .. file.index
   self.unknown = self.unknown or swallower()
   file.units = units.words(function(sentence)
-    self:report(file, here(file), sentence)
+    self:report(file, words.here(file), sentence)
     return self.unknown
   end)
   return file
@@ -272,32 +143,25 @@ end
 -- A raised error as a diagnostic. Errors that follow from an unknown word have been told already.
 local function raised(self, file, message)
   if type(message) ~= "string" then
-    return self:report(file, file.last, "raised " .. M.describe(message) .. "; error is given a sentence")
+    return self:report(file, file.last, "raised " .. say.describe(message) .. "; error is given a sentence")
   end
   local index, line, text = message:match("^f(%d+):(%d+): (.*)$")
   local where = self.files[tonumber(index)] or file
   if message:find("not enough memory", 1, true) then error("not enough memory", 0) end
-  self:report(where, tonumber(line) or file.last, M.plain_sentence(text or message))
-end
-
---- A message of Lua's on one line of at most 300 bytes.
-function M.plain_sentence(text)
-  local name = text:match("^attempt to call %a+ '([%w_]+)' %(a nil value%)$")
-  if name then text = ("`%s` is nothing that can be called here"):format(name) end
-  return (text:gsub("[%c\127]", " "):sub(1, 300))
+  self:report(where, tonumber(line) or file.last, say.plain_sentence(text or message))
 end
 
 local function evaluate(self, file, text)
   -- Only a pipeline's steps have a field called `do`.
   if file.kind == "pipeline" then text = require("moonbox.lines").respell(text) end
-  local chunk, message = load(text, file.chunk, "t", environment(self, file))
+  local chunk, message = load(text, file.chunk, "t", words.environment(self, file))
   if not chunk then
     raised(self, file, message)
     return nil
   end
   jit.off(chunk, true)
   local finished, value = xpcall(chunk, function(raising)
-    here(file)
+    words.here(file)
     return raising
   end)
   if not finished then
@@ -326,7 +190,7 @@ function Session:load(path, label, kind, text)
   local row = self:row(value)
   if not row or row.word ~= kind then
     return self:report(file, file.last, ("returns %s; it must end with %s")
-      :format(row and "a " .. row.word or M.describe(value), example[kind]))
+      :format(row and "a " .. row.word or say.describe(value), example[kind]))
   end
   return row, value
 end

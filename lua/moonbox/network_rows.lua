@@ -1,23 +1,25 @@
 --- The network of a policy file: rows and words checked, made plain, and added up with those of `extends`.
 local checker = require "moonbox.checker"
-local loader = require "moonbox.loader"
+local say = require "moonbox.say"
 local suggest = require "moonbox.suggest"
+local values = require "moonbox.values"
 local vocabulary = require "moonbox.vocabulary"
+local where = require "moonbox.where"
 
 local M = {}
 
 -- Many policies have no name in them.
 local names = setmetatable({}, { __index = function(_, name) return require("moonbox.names")[name] end })
 
-local at, deeper, fail = checker.at, checker.deeper, checker.fail
+local at, deeper, fail = where.at, where.deeper, where.fail
 
 local function parse_name(session, here, text)
   if type(text) ~= "string" then
     return fail(session, here, ("a list of names holds names in quotes and groups, not %s")
-      :format(loader.describe(text)))
+      :format(say.describe(text)))
   end
   local parsed, why = names.parse(text)
-  if not parsed then return fail(session, here, ('"%s" %s'):format(loader.plain(text), why)) end
+  if not parsed then return fail(session, here, ('"%s" %s'):format(say.plain(text), why)) end
   return parsed
 end
 
@@ -30,7 +32,7 @@ function M.group_names(session, group)
     parsed.group, parsed.file, parsed.line = group.name, group.file.label, group.line
     group.checked[#group.checked + 1] = parsed
   end
-  for _, item in ipairs(checker.items(session, at(group), group.args)) do
+  for _, item in ipairs(values.items(session, at(group), group.args)) do
     local here = deeper(at(group), item.index)
     local parsed = parse_name(session, here, item.value)
     if parsed and (parsed.internal or parsed.form == "group") then
@@ -68,7 +70,7 @@ end
 
 local function row_names(session, row)
   local out = {}
-  for _, item in ipairs(checker.items(session, at(row), row.args)) do
+  for _, item in ipairs(values.items(session, at(row), row.args)) do
     local here, group = deeper(at(row), item.index), session:row(item.value)
     if group and group.word == "group" then
       for _, parsed in ipairs(M.group_names(session, group)) do out[#out + 1] = parsed end
@@ -90,13 +92,13 @@ end
 
 local function publish(session, row, out)
   out.ports, out.names = {}, {}
-  for _, item in ipairs(checker.items(session, at(row), row.args)) do
+  for _, item in ipairs(values.items(session, at(row), row.args)) do
     local port = type(item.value) == "number" and names.port(item.value)
     if port then
       out.ports[#out.ports + 1] = port
     else
       fail(session, deeper(at(row), item.index), ("a port is a number from 1 to 65535, not %s")
-        :format(loader.describe(item.value)))
+        :format(say.describe(item.value)))
     end
   end
   out.on = out.on or vocabulary.default("publish", "on")
@@ -126,19 +128,19 @@ function M.network_row(session, row)
 end
 
 local function hosts(session, here, value)
-  if not checker.is_table(session, value) then
+  if not values.is_table(session, value) then
     return fail(session, here, '`hosts` takes names and addresses, { ["name"] = "192.0.2.7" }, not '
-      .. loader.describe(value))
+      .. say.describe(value))
   end
   local out = {}
   for _, name in ipairs(checker.sorted_names(value)) do
     local canonical, why = names.canonical(name)
     local address = value[name]
     if not canonical then
-      fail(session, deeper(here, name), ('"%s" %s'):format(loader.plain(name), why))
+      fail(session, deeper(here, name), ('"%s" %s'):format(say.plain(name), why))
     elseif type(address) ~= "string" or not names.bytes(address) then
       fail(session, deeper(here, name), ('"%s" is given an address in quotes, not %s')
-        :format(name, loader.describe(address)))
+        :format(name, say.describe(address)))
     else
       out[canonical] = names.canonical(address)
     end
@@ -149,14 +151,14 @@ end
 function M.network(session, here, value)
   if value == "none" or value == "open" then
     return { mode = value, rows = {}, word = true,
-      from = here.row.file.label .. ":" .. checker.line(session, here) }
+      from = here.row.file.label .. ":" .. where.line(session, here) }
   end
-  if not checker.is_table(session, value) then
+  if not values.is_table(session, value) then
     local near = type(value) == "string" and suggest.tail(value, { "none", "open" }) or ""
     return fail(session, here, ('`network` is "none", "open" or rows in braces, not %s%s')
-      :format(loader.describe(value), near))
+      :format(say.describe(value), near))
   end
-  local from = here.row.file.label .. ":" .. checker.line(session, deeper(here, "otherwise"))
+  local from = here.row.file.label .. ":" .. where.line(session, deeper(here, "otherwise"))
   local out = checker.fields(session, here, "network", value, {
     hosts = function(there, v) return hosts(session, there, v) end,
   })

@@ -19,19 +19,20 @@ local function shown(name, value) return require("moonbox.units").show(unit_of[n
 -- A step's limits against the policy's.
 local function check_limits(session, row, step, policy)
   local checker = require "moonbox.checker"
+  local where = require "moonbox.where"
   local vocabulary = require "moonbox.vocabulary"
   local function compare(name, value, here)
     local most = policy.limits[name] or vocabulary.default("limits", name)
     if value <= most then return end
     local from = policy.from["limits." .. name]
-    checker.fail(session, here, ('step "%s" asks for %s = %s, more than the %s %s; a step only tightens')
+    where.fail(session, here, ('step "%s" asks for %s = %s, more than the %s %s; a step only tightens')
       :format(step.name, name, shown(name, value), shown(name, most),
         from and "of " .. from or "that hold when a policy says nothing"))
   end
-  if step.time then compare("time", step.time, checker.at(row, "time")) end
+  if step.time then compare("time", step.time, where.at(row, "time")) end
   for _, name in ipairs(checker.sorted_names(step.limits or {})) do
     if type(step.limits[name]) == "number" then
-      compare(name, step.limits[name], checker.at(row, "limits", name))
+      compare(name, step.limits[name], where.at(row, "limits", name))
     end
   end
 end
@@ -53,7 +54,7 @@ end
 
 local function step_tokens(session, row)
   local out = {}
-  for _, item in ipairs(require("moonbox.checker").items(session, { row = row, path = {} }, row.args)) do
+  for _, item in ipairs(require("moonbox.values").items(session, { row = row, path = {} }, row.args)) do
     local step = session:row(item.value)
     if step and step.word == "step" then out[#out + 1] = step end
   end
@@ -62,19 +63,20 @@ end
 
 -- The policy's data, loaded in the same session so that its mistakes are told beside the pipeline's.
 local function policy_of(session, row, argument)
-  local checker = require "moonbox.checker"
+  local where = require "moonbox.where"
   local policies = require "moonbox.policies"
   local beside = row.file.path:match("^(.*)/[^/]*$")
   local path, label = policies.find(argument, beside)
-  if not path then return checker.fail(session, checker.at(row, "policy"), "`policy`: " .. label) end
+  if not path then return where.fail(session, where.at(row, "policy"), "`policy`: " .. label) end
   local data = require("moonbox.policy").evaluate(session, path, label)
   return data, policies.is_path(argument) and path or argument
 end
 
 local function check_file(session, row, override)
   local checker = require "moonbox.checker"
+  local where = require "moonbox.where"
   local rows = require "moonbox.pipeline_rows"
-  local here = checker.at(row)
+  local here = where.at(row)
   local needs, gives = {}, nil
   local data = checker.fields(session, here, "pipeline", row.args, {
     needs = function(there, value) needs = rows.needs(session, there, value) or {} return needs end,
@@ -82,7 +84,7 @@ local function check_file(session, row, override)
   })
   data.needs = needs
   data.steps = rows.steps(session, row, needs)
-  data.gives = gives and rows.gives(session, checker.deeper(here, "gives"), gives, data.steps) or {}
+  data.gives = gives and rows.gives(session, where.deeper(here, "gives"), gives, data.steps) or {}
   data.name, data.file, data.line = row.name, row.file.label, row.line
   local wanted = override or data.policy or "base"
   session.options.lines = true

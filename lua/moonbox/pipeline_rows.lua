@@ -1,14 +1,16 @@
 --- The parts of a pipeline file, checked and made plain: parameters, steps and what is brought back.
 local checker = require "moonbox.checker"
-local loader = require "moonbox.loader"
 local paths = require "moonbox.paths"
 local policy_rows = require "moonbox.policy_rows"
+local say = require "moonbox.say"
 local substitute = require "moonbox.substitute"
 local suggest = require "moonbox.suggest"
+local values = require "moonbox.values"
+local where = require "moonbox.where"
 
 local M = {}
 
-local at, deeper, fail = checker.at, checker.deeper, checker.fail
+local at, deeper, fail = where.at, where.deeper, where.fail
 
 -- Options of `moonbox run` itself: a parameter of the same name could not be given.
 local taken = { policy = true, json = true, keep = true, help = true }
@@ -25,7 +27,7 @@ end
 local judge = {}
 
 function judge.choice(session, row, need)
-  need.choices = checker.texts(session, at(row), "choice", (function()
+  need.choices = values.texts(session, at(row), "choice", (function()
     local items = {}
     for k, v in pairs(row.args) do
       if type(k) == "number" then items[k] = v end
@@ -37,7 +39,7 @@ function judge.choice(session, row, need)
   end
   if need.default and not in_choices(need.choices, need.default) then
     fail(session, deeper(at(row), "default"), ('the default "%s" is none of the words to choose from%s')
-      :format(loader.plain(need.default), suggest.tail(need.default, need.choices)))
+      :format(say.plain(need.default), suggest.tail(need.default, need.choices)))
   end
 end
 
@@ -66,12 +68,12 @@ local function need_of(session, here, name, value)
   local row = session:row(value)
   if not row or row.kind ~= "type" then
     return fail(session, here, ("the parameter `%s` takes a type such as text {}, not %s")
-      :format(loader.plain(name), row and "`" .. row.word .. "`" or loader.describe(value)))
+      :format(say.plain(name), row and "`" .. row.word .. "`" or say.describe(value)))
   end
   if not name:match("^%a[%w_]*$") or #name > 40 then
     return fail(session, here,
       ('"%s" is no name of a parameter; letters, digits and _, starting with a letter')
-      :format(loader.plain(name)))
+      :format(say.plain(name)))
   end
   if taken[name] then
     return fail(session, here, ("`%s` is an option of moonbox run itself; name the parameter otherwise")
@@ -84,9 +86,9 @@ local function need_of(session, here, name, value)
 end
 
 function M.needs(session, here, value)
-  if not checker.is_table(session, value) then
+  if not values.is_table(session, value) then
     return fail(session, here, "`needs` takes names and types, { repo = text {} }, not "
-      .. loader.describe(value))
+      .. say.describe(value))
   end
   local out, places = {}, {}
   for _, name in ipairs(checker.sorted_names(value)) do
@@ -95,7 +97,7 @@ function M.needs(session, here, value)
       if need then out[#out + 1] = need end
     end
   end
-  for _, item in ipairs(checker.items(session, here, value)) do
+  for _, item in ipairs(values.items(session, here, value)) do
     fail(session, deeper(here, item.index), "a parameter needs a name: name = text {}")
   end
   table.sort(out, function(a, b) return a.sequence < b.sequence end)
@@ -115,7 +117,7 @@ end
 -- Reports names in `text` that are no parameters. `list` allows a command's several arguments.
 local function check_names(session, here, text, needs, list)
   local used, why = substitute.names(text)
-  if not used then return fail(session, here, loader.plain_sentence(why)) end
+  if not used then return fail(session, here, say.plain_sentence(why)) end
   local known = checker.sorted_names(needs)
   for _, name in ipairs(used) do
     local need = needs[name]
@@ -137,7 +139,7 @@ local function run_of(session, here, value, needs)
     return fail(session, here,
       "`run` is a list of arguments, never a shell line: run = { \"git\", \"status\" }")
   end
-  local out = checker.texts(session, here, "run", value, "arguments", function(text)
+  local out = values.texts(session, here, "run", value, "arguments", function(text)
     if text:find("%z") then return "has a NUL byte in it" end
   end)
   if not out then return nil end
@@ -149,23 +151,23 @@ end
 
 local function step_network(session, here, value)
   if value == "none" then return value end
-  if not checker.is_table(session, value) then
+  if not values.is_table(session, value) then
     return fail(session, here, '`network` of a step is "none" or { only { … } }, not '
-      .. loader.describe(value))
+      .. say.describe(value))
   end
   local out = {}
   for _, name in ipairs(checker.sorted_names(value)) do
     fail(session, deeper(here, name), ("`%s` is the policy's; a step only narrows, with only { … }")
-      :format(loader.plain(name)))
+      :format(say.plain(name)))
   end
-  for _, item in ipairs(checker.items(session, here, value)) do
+  for _, item in ipairs(values.items(session, here, value)) do
     local row = session:row(item.value)
     if row and row.word == "only" then
       out[#out + 1] = require("moonbox.network_rows").network_row(session, row)
     else
       fail(session, row and at(row) or deeper(here, item.index),
         "a step only narrows its network, with only { … }, not " .. (row and "`" .. row.word .. "`"
-          or loader.describe(item.value)))
+          or say.describe(item.value)))
     end
   end
   return out
@@ -217,19 +219,19 @@ end
 -- What is brought back --------------------------------------------------------------------------------------
 
 local function patch_of(session, row, steps)
-  local given = checker.items(session, at(row), row.args)
+  local given = values.items(session, at(row), row.args)
   local out = checker.fields(session, at(row), "patch", row.args, {})
   local path = given[1] and given[1].value
   local wrong = #given ~= 1 and "takes one path" or paths.wrong(path)
   if wrong then
     fail(session, at(row), #given ~= 1 and "`patch` takes one path"
-      or ('"%s" %s'):format(loader.plain(path), wrong))
+      or ('"%s" %s'):format(say.plain(path), wrong))
     return nil
   end
   local known = {}
   for i, step in ipairs(steps) do known[i] = step.name end
   if out.since and not in_choices(known, out.since) then
-    fail(session, deeper(at(row), "since"), ('there is no step "%s"%s'):format(loader.plain(out.since),
+    fail(session, deeper(at(row), "since"), ('there is no step "%s"%s'):format(say.plain(out.since),
       suggest.tail(out.since, known)))
   end
   return { kind = "patch", path = path, since = out.since, line = row.line }
@@ -237,16 +239,16 @@ end
 
 function M.gives(session, here, value, steps)
   if type(value) == "string" or session:row(value) then value = { value } end
-  if not checker.is_table(session, value) then
+  if not values.is_table(session, value) then
     return fail(session, here, '`gives` takes patches and paths in braces, { patch "/workspace" }, not '
-      .. loader.describe(value))
+      .. say.describe(value))
   end
   local out = {}
   for _, name in ipairs(checker.sorted_names(value)) do
     fail(session, deeper(here, name), ("`gives` is a list; `%s = …` has no meaning in it")
-      :format(loader.plain(name)))
+      :format(say.plain(name)))
   end
-  for _, item in ipairs(checker.items(session, here, value)) do
+  for _, item in ipairs(values.items(session, here, value)) do
     local row, there = session:row(item.value), deeper(here, item.index)
     local wrong = type(item.value) == "string" and (paths.wrong(item.value) or item.value == "/"
       and "is no file")
@@ -254,9 +256,9 @@ function M.gives(session, here, value, steps)
       out[#out + 1] = patch_of(session, row, steps)
     elseif type(item.value) ~= "string" then
       fail(session, there, "`gives` holds patches and paths, not " .. (row and "`" .. row.word .. "`"
-        or loader.describe(item.value)))
+        or say.describe(item.value)))
     elseif wrong then
-      fail(session, there, ('"%s" %s'):format(loader.plain(item.value), wrong))
+      fail(session, there, ('"%s" %s'):format(say.plain(item.value), wrong))
     else
       out[#out + 1] = { kind = "file", path = item.value, line = session:line(there.row, unpack(there.path)) }
     end

@@ -24,8 +24,9 @@ local sections = { "limits", "process", "env" }
 -- One file's part of a policy, unmerged.
 local function part_of(session, row)
   local checker = require "moonbox.checker"
+  local where = require "moonbox.where"
   local rows = require "moonbox.policy_rows"
-  local here = checker.at(row)
+  local here = where.at(row)
   local function section(name)
     return function(at, value)
       if value == nil then return nil end
@@ -39,7 +40,7 @@ local function part_of(session, row)
   local out = {}
   for name, run in pairs(by_name) do
     if args[name] ~= nil and not session:is_unknown(args[name]) then
-      out[name] = run(checker.deeper(here, name), args[name])
+      out[name] = run(where.deeper(here, name), args[name])
     end
     args[name] = nil
   end
@@ -121,16 +122,16 @@ end
 
 local function base_part(session, part)
   if not part.extends then return nil end
-  local checker = require "moonbox.checker"
+  local where = require "moonbox.where"
   local policies = require "moonbox.policies"
-  local at = checker.at(part.row, "extends")
+  local at = where.at(part.row, "extends")
   local path, label = policies.find(part.extends, directory_of(part.row.file.path))
-  if not path then return checker.fail(session, at, "`extends`: " .. label) end
+  if not path then return where.fail(session, at, "`extends`: " .. label) end
   local row = load_row(session, path, label)
   if not row then return nil end
   local base = part_of(session, row)
   if base.extends then
-    checker.fail(session, at, ('`extends` goes one level deep, and "%s" extends "%s" itself; extend that')
+    where.fail(session, at, ('`extends` goes one level deep, and "%s" extends "%s" itself; extend that')
       :format(part.extends, base.extends))
   end
   return base

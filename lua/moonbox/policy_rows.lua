@@ -1,14 +1,16 @@
 --- The parts of a policy file, checked and made plain: files, limits, process and hooks. The network's are in
 -- moonbox.network_rows.
 local checker = require "moonbox.checker"
-local loader = require "moonbox.loader"
 local paths = require "moonbox.paths"
+local say = require "moonbox.say"
 local suggest = require "moonbox.suggest"
+local values = require "moonbox.values"
 local vocabulary = require "moonbox.vocabulary"
+local where = require "moonbox.where"
 
 local M = {}
 
-local at, deeper, fail = checker.at, checker.deeper, checker.fail
+local at, deeper, fail = where.at, where.deeper, where.fail
 
 local function origin(row, out)
   out.word, out.file, out.line = row.word, row.file.label, row.line
@@ -19,14 +21,14 @@ end
 
 local function row_paths(session, row, place)
   local out = {}
-  for _, item in ipairs(checker.items(session, at(row), row.args)) do
+  for _, item in ipairs(values.items(session, at(row), row.args)) do
     local here, path = deeper(at(row), item.index), item.value
     if type(path) ~= "string" then
-      fail(session, here, ("`%s` is a list of paths, not %s"):format(row.word, loader.describe(path)))
+      fail(session, here, ("`%s` is a list of paths, not %s"):format(row.word, say.describe(path)))
     else
       local wrong = paths.wrong(path) or place(path)
       if wrong then
-        fail(session, here, ('"%s" %s'):format(loader.plain(path), wrong))
+        fail(session, here, ('"%s" %s'):format(say.plain(path), wrong))
       else
         out[#out + 1] = path
       end
@@ -39,7 +41,7 @@ local function row_paths(session, row, place)
 end
 
 local function one_path(session, row, found)
-  local given = #checker.items(session, at(row), row.args)
+  local given = #values.items(session, at(row), row.args)
   if given > 1 then
     fail(session, at(row), ("`%s` is about one path, not %d; write one row for each"):format(row.word, given))
   elseif given == 0 and next(row.args) ~= nil then
@@ -71,8 +73,8 @@ local function file_row(session, row)
 end
 
 function M.files(session, here, value)
-  if not checker.is_table(session, value) then
-    return checker.wrong_type(session, here, "files", "section", value)
+  if not values.is_table(session, value) then
+    return values.wrong_type(session, here, "files", "section", value)
   end
   local out = checker.fields(session, here, "files", value, {})
   out.rows = {}
@@ -92,18 +94,18 @@ local function hold(session, here, value)
     for _, choice in ipairs(choices) do
       if v == choice then out[name] = v return end
     end
-    fail(session, there, ('`hold` is "any" or "hard", not %s'):format(loader.describe(v)))
+    fail(session, there, ('`hold` is "any" or "hard", not %s'):format(say.describe(v)))
   end
   if type(value) == "string" then
     for _, name in ipairs(holdable) do level(here, name, value) end
-  elseif checker.is_table(session, value) then
+  elseif values.is_table(session, value) then
     local known = {}
     for _, name in ipairs(holdable) do known[name] = true end
     for _, name in ipairs(checker.sorted_names(value)) do
       if known[name] then
         level(deeper(here, name), name, value[name])
       else
-        fail(session, deeper(here, name), ("unknown limit `%s` in `hold`%s"):format(loader.plain(name),
+        fail(session, deeper(here, name), ("unknown limit `%s` in `hold`%s"):format(say.plain(name),
           suggest.tail(name, holdable)))
       end
     end
@@ -114,8 +116,8 @@ local function hold(session, here, value)
 end
 
 function M.limits(session, here, value)
-  if not checker.is_table(session, value) then
-    return checker.wrong_type(session, here, "limits", "section", value)
+  if not values.is_table(session, value) then
+    return values.wrong_type(session, here, "limits", "section", value)
   end
   return checker.fields(session, here, "limits", value,
     { hold = function(there, v) return hold(session, there, v) end }, true)
@@ -144,12 +146,12 @@ local function capability_wrong(text)
 end
 
 function M.process(session, here, value)
-  if not checker.is_table(session, value) then
-    return checker.wrong_type(session, here, "process", "section", value)
+  if not values.is_table(session, value) then
+    return values.wrong_type(session, here, "process", "section", value)
   end
   return checker.fields(session, here, "process", value, {
     capabilities = function(there, v)
-      return checker.texts(session, there, "capabilities", v, "capabilities", capability_wrong)
+      return values.texts(session, there, "capabilities", v, "capabilities", capability_wrong)
     end,
   }, true)
 end
@@ -168,8 +170,8 @@ end
 
 --- name -> the command of the host that is told, as a list.
 function M.receivers(session, here, value)
-  if not checker.is_table(session, value) then
-    return fail(session, here, "`receivers` takes names and commands in braces, not " .. loader.describe(value))
+  if not values.is_table(session, value) then
+    return fail(session, here, "`receivers` takes names and commands in braces, not " .. say.describe(value))
   end
   local out = {}
   for _, name in ipairs(checker.sorted_names(value)) do
@@ -185,8 +187,8 @@ function M.receivers(session, here, value)
 end
 
 function M.hooks(session, here, value)
-  if not checker.is_table(session, value) then
-    return fail(session, here, "`on` takes events and functions in braces, not " .. loader.describe(value))
+  if not values.is_table(session, value) then
+    return fail(session, here, "`on` takes events and functions in braces, not " .. say.describe(value))
   end
   local out = {}
   local functions = checker.fields(session, here, "on", value, {}, true)

@@ -15,6 +15,7 @@
 -- each, for words that come more than once. A row with keys of its own names its list `paths`, `names` or
 -- `ports`. Units are written behind the number. Hooks are functions and need Lua.
 local loader = require "moonbox.loader"
+local say = require "moonbox.say"
 local suggest = require "moonbox.suggest"
 local vocabulary = require "moonbox.vocabulary"
 
@@ -51,7 +52,7 @@ local function key_of(ctx, pair, seen)
   end
   if seen[key.text] then
     ctx.session:report(ctx.file, key.line, ("`%s` stands here twice, first on line %d")
-      :format(loader.plain(key.text),
+      :format(say.plain(key.text),
       seen[key.text]))
     return nil
   end
@@ -145,7 +146,7 @@ local function add_pair(ctx, section, pair, seen, out, lines)
     out[word], lines.keys[word] = value, { line = pair.key.line, node = below }
   elseif word then
     ctx.session:report(ctx.file, pair.key.line, ("unknown word `%s` in `%s`%s")
-      :format(loader.plain(word), section,
+      :format(say.plain(word), section,
       suggest.tail(word, known_words(section))))
   end
 end

@@ -121,7 +121,7 @@ function M.run(args)
   if text == "" then
     local suggest = require "moonbox.suggest"
     sys.write(2, ("moonbox: `%s` is neither a command nor a word of policies%s; `moonbox help` lists them\n"):format(
-      require("moonbox.loader").plain(name), suggest.tail(name, known())))
+      require("moonbox.say").plain(name), suggest.tail(name, known())))
     return 64
   end
   sys.write(1, text)

@@ -31,7 +31,7 @@ function M.run(args)
   end
   local why = require "moonbox.why"
   local host, wrong = why.host(rest[2])
-  if not host then return fail(USAGE, ('"%s" %s'):format(require("moonbox.loader").plain(rest[2]), wrong)) end
+  if not host then return fail(USAGE, ('"%s" %s'):format(require("moonbox.say").plain(rest[2]), wrong)) end
   local plan, diagnostics = require("moonbox.plan").load(rest[1])
   for _, d in ipairs(plan and {} or diagnostics) do
     sys.write(2, require("moonbox.policy").format(d) .. "\n")
