@@ -84,6 +84,11 @@ void http_head_init(struct http_head *http)
     memset(http, 0, sizeof *http);
 }
 
+bool http_head_reading(const struct http_head *http)
+{
+    return http->state == METHOD ? http->named > 0 : http->state <= HEAD_LF;
+}
+
 static enum http_result start_request(struct http_head *http)
 {
     http->head = http->have = http->named = http->left = 0;
@@ -138,22 +143,22 @@ static enum http_result see_host(struct http_head *http, const char *text, size_
 static enum http_result see_target(struct http_head *http)
 {
     static const char *const schemes[] = {"http://", "https://", "ws://", "wss://"};
-    size_t have = http->have < sizeof http->line ? http->have : sizeof http->line;
-    if (is_word(http->field, http->named, "CONNECT"))
+    size_t have = http->have < sizeof http->text->line ? http->have : sizeof http->text->line;
+    if (is_word(http->text->field, http->named, "CONNECT"))
         return bad(http, "CONNECT asks for another host");
-    if (http->line[0] == '/')
+    if (http->text->line[0] == '/')
         return HTTP_MORE;
-    if (http->have == 1 && http->line[0] == '*' && is_word(http->field, http->named, "OPTIONS"))
+    if (http->have == 1 && http->text->line[0] == '*' && is_word(http->text->field, http->named, "OPTIONS"))
         return HTTP_MORE;
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         size_t start = strlen(schemes[i]), end;
-        if (have < start || strncasecmp(http->line, schemes[i], start) != 0)
+        if (have < start || strncasecmp(http->text->line, schemes[i], start) != 0)
             continue;
-        for (end = start; end < have && !strchr("/?#", http->line[end]);)
+        for (end = start; end < have && !strchr("/?#", http->text->line[end]);)
             end++;
         if (end == have && have < http->have)
             break;
-        return see_host(http, http->line + start, end - start);
+        return see_host(http, http->text->line + start, end - start);
     }
     return bad(http, "the target of a request has no known form");
 }
@@ -172,9 +177,9 @@ static enum http_result end_request_line(struct http_head *http)
 /* The end of a first line that is no good request line. */
 static enum http_result end_odd_line(struct http_head *http)
 {
-    bool get = http->named == 3 && memcmp(http->field, "GET", 3) == 0;
+    bool get = http->named == 3 && memcmp(http->text->field, "GET", 3) == 0;
     bool http_0_9 = get && http->have > 0 &&
-                    (http->line[0] == '/' || (http->have >= 5 && strncasecmp(http->line, "http:", 5) == 0));
+                    (http->text->line[0] == '/' || (http->have >= 5 && strncasecmp(http->text->line, "http:", 5) == 0));
     if (http->saw_http || http_0_9)
         return bad(http, http->reason);
     http->reason = NULL;
@@ -196,7 +201,7 @@ static enum http_result odd(struct http_head *http, uint8_t c, const char *reaso
 static enum http_result in_method(struct http_head *http, uint8_t c)
 {
     if (http->named ? is_token(c) : is_letter(c)) {
-        keep(http->field, sizeof http->field, &http->named, c);
+        keep(http->text->field, sizeof http->text->field, &http->named, c);
         return HTTP_MORE;
     }
     if (http->named && c == ' ')
@@ -221,7 +226,7 @@ static enum http_result in_target(struct http_head *http, uint8_t c)
         return go(http, VERSION);
     if (c == ' ' || is_control(c))
         return odd(http, c, "a request line without its three parts");
-    keep(http->line, sizeof http->line, &http->have, c);
+    keep(http->text->line, sizeof http->text->line, &http->have, c);
     return HTTP_MORE;
 }
 
@@ -255,7 +260,7 @@ static enum http_result at_field(struct http_head *http, uint8_t c)
     if (!is_token(c))
         return bad(http, c == ' ' || c == '\t' ? "a folded header" : "a header without a name");
     http->have = http->named = 0;
-    keep(http->field, sizeof http->field, &http->named, c);
+    keep(http->text->field, sizeof http->text->field, &http->named, c);
     return go(http, FIELD_NAME);
 }
 
@@ -265,7 +270,7 @@ static enum http_result in_field(struct http_head *http, uint8_t c)
         return go(http, FIELD_VALUE);
     if (!is_token(c))
         return bad(http, "a header whose name no colon follows");
-    keep(http->field, sizeof http->field, &http->named, c);
+    keep(http->text->field, sizeof http->text->field, &http->named, c);
     return HTTP_MORE;
 }
 
@@ -276,16 +281,16 @@ static enum http_result in_value(struct http_head *http, uint8_t c)
     if (is_control(c) && c != '\t')
         return bad(http, c == '\n' ? "a line that ends without CR" : "a control character in a header");
     if (http->have || (c != ' ' && c != '\t'))
-        keep(http->line, sizeof http->line, &http->have, c);
+        keep(http->text->line, sizeof http->text->line, &http->have, c);
     return HTTP_MORE;
 }
 
 static enum http_result see_length(struct http_head *http)
 {
-    bool good = http->have >= 1 && http->have <= 18 && (http->line[0] != '0' || http->have == 1);
+    bool good = http->have >= 1 && http->have <= 18 && (http->text->line[0] != '0' || http->have == 1);
     for (size_t i = 0; good && i < http->have; i++) {
-        good = http->line[i] >= '0' && http->line[i] <= '9';
-        http->left = http->left * 10 + (uint64_t)(http->line[i] - '0');
+        good = http->text->line[i] >= '0' && http->text->line[i] <= '9';
+        http->left = http->left * 10 + (uint64_t)(http->text->line[i] - '0');
     }
     if (!good || http->has_length || http->chunked)
         return bad(http, "a body with two lengths, or a length that is no number");
@@ -295,7 +300,7 @@ static enum http_result see_length(struct http_head *http)
 
 static enum http_result see_encoding(struct http_head *http)
 {
-    if (http->has_length || http->chunked || http->version_0 || !is_word(http->line, http->have, "chunked"))
+    if (http->has_length || http->chunked || http->version_0 || !is_word(http->text->line, http->have, "chunked"))
         return bad(http, "a body whose end is not certain");
     http->chunked = true;
     return HTTP_MORE;
@@ -306,12 +311,12 @@ static enum http_result see_upgrade(struct http_head *http)
 {
     static const char *const words[] = {"h2", "h3", "http", "tls"};
     http->upgrade = true;
-    if (http->have > sizeof http->line)
+    if (http->have > sizeof http->text->line)
         http->names_hosts = true;
-    for (size_t i = 0; i < http->have && i < sizeof http->line; i++)
+    for (size_t i = 0; i < http->have && i < sizeof http->text->line; i++)
         for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
             size_t length = strlen(words[w]);
-            if (http->have - i >= length && strncasecmp(http->line + i, words[w], length) == 0)
+            if (http->have - i >= length && strncasecmp(http->text->line + i, words[w], length) == 0)
                 http->names_hosts = true;
         }
     return HTTP_MORE;
@@ -324,27 +329,27 @@ static enum http_result end_field(struct http_head *http)
         enum http_result (*see)(struct http_head *);
     } fields[] = {
         {"host", NULL}, {"content-length", see_length}, {"transfer-encoding", see_encoding}, {"upgrade", see_upgrade}};
-    char name[sizeof http->field];
-    size_t kept = http->have < sizeof http->line ? http->have : sizeof http->line;
+    char name[sizeof http->text->field];
+    size_t kept = http->have < sizeof http->text->line ? http->have : sizeof http->text->line;
     go(http, FIELD_START);
     for (size_t i = 0; i < http->named && i < sizeof name; i++) {
-        name[i] = http->field[i];
+        name[i] = http->text->field[i];
         if (name[i] == '_')
             name[i] = '-';
     }
-    while (kept == http->have && kept > 0 && (http->line[kept - 1] == ' ' || http->line[kept - 1] == '\t'))
+    while (kept == http->have && kept > 0 && (http->text->line[kept - 1] == ' ' || http->text->line[kept - 1] == '\t'))
         kept = --http->have;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (http->named >= sizeof name || !is_word(name, http->named, fields[i].name))
             continue;
-        if (http->trailers || memchr(http->field, '_', http->named))
+        if (http->trailers || memchr(http->text->field, '_', http->named))
             return bad(http, http->trailers ? "a trailer about a message's end" : "a header with _ for -");
         if (fields[i].see)
             return fields[i].see(http);
         if (http->has_host || kept < http->have)
             return bad(http, "a request with two Hosts, or one that is too long");
         http->has_host = true;
-        return see_host(http, http->line, kept);
+        return see_host(http, http->text->line, kept);
     }
     return HTTP_MORE;
 }

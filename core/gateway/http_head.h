@@ -21,14 +21,19 @@ enum http_result {
     HTTP_BAD,     /* must not pass: `reason` says why */
 };
 
-/* Zero after http_head_init but for the state. All but host, requests and reason is http_head.c's own. */
+/* What is kept of the line that is being read; http_head.c's own. */
+struct http_text {
+    char line[320]; /* the start of a request line, or a field's value; no longer one matters */
+    char field[24]; /* the start of a field's name */
+};
+
+/* Zero after http_head_init. All but text, host, requests and reason is http_head.c's own. */
 struct http_head {
-    char host[NAME_SIZE]; /* canonical, of the first request; an address is in its RFC 5952 form; "" none yet */
-    char line[320];       /* the start of a request line, or a field's value; no longer one matters */
-    char field[24];       /* the start of a field's name */
-    size_t have, named;   /* bytes of line and field that were there, kept or not */
-    size_t head;          /* bytes of the head so far */
-    uint64_t left;        /* bytes of body or chunk still to come */
+    struct http_text *text; /* the caller's; needed while feeding, and in between while http_head_reading() */
+    char host[NAME_SIZE];   /* canonical, of the first request; an address is in its RFC 5952 form; "" none yet */
+    size_t have, named;     /* bytes of line and field that were there, kept or not */
+    size_t head;            /* bytes of the head so far */
+    uint64_t left;          /* bytes of body or chunk still to come */
     uint64_t fed, cleared;
     int state, matched, digits; /* matched: bytes of a version; digits: of a chunk's size, or of a first "HTTP/" */
     bool odd, saw_http, version_0, has_host, has_length, chunked, upgrade, names_hosts, trailers;
@@ -37,6 +42,10 @@ struct http_head {
 };
 
 void http_head_init(struct http_head *http);
+
+/* Whether a head has begun and not ended: its text is then needed at the next call. Most connections of a program wait
+ * between two requests, and need none. */
+bool http_head_reading(const struct http_head *http);
 
 /* Feeds bytes. *passed is how many of all the bytes taken so far (this call's and held ones) may be forwarded: bytes of an
  * unfinished head are held back. HTTP_NOT and HTTP_BAD are final. After HTTP_UPGRADE what lies behind *passed was not

@@ -37,6 +37,8 @@ void inspect_free(struct inspect *inspect)
     if (!inspect)
         return;
     free(inspect->bytes);
+    if (inspect->http)
+        free(inspect->http->text);
     free(inspect->http);
     free(inspect->sni);
     free(inspect);
@@ -123,13 +125,27 @@ static void tls(struct inspect *inspect, const char *name, struct inspect_result
         let_all(inspect, result);
 }
 
+static enum http_result feed(struct inspect *inspect, size_t seen)
+{
+    struct http_head *http = inspect->http;
+    if (!http->text && !(http->text = malloc(sizeof *http->text))) {
+        http->reason = "the gateway is out of memory";
+        return HTTP_BAD;
+    }
+    enum http_result said = http_head_feed(http, inspect->bytes + seen, inspect->have - seen, &inspect->allowed);
+    if (!http_head_reading(http)) {
+        free(http->text);
+        http->text = NULL;
+    }
+    return said;
+}
+
 /* Gives the parser what it has not seen yet; it stops by itself behind an upgrade. */
 static void http(struct inspect *inspect, bool ended, struct inspect_result *result)
 {
     uint64_t before = inspect->allowed;
     size_t seen = (size_t)(inspect->http->fed - before);
-    enum http_result said =
-        http_head_feed(inspect->http, inspect->bytes + seen, inspect->have - seen, &inspect->allowed);
+    enum http_result said = feed(inspect, seen);
     if (said == HTTP_NOT) {
         let_all(inspect, result);
         return;

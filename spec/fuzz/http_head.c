@@ -18,13 +18,17 @@ struct outcome {
 static struct outcome feed(const uint8_t *data, size_t size, size_t most, uint8_t answers)
 {
     struct http_head http;
+    struct http_text text;
     struct outcome out = {.result = HTTP_MORE};
     uint64_t state = size + most;
     http_head_init(&http);
+    http.text = &text;
     for (size_t at = 0; at < size;) {
         size_t piece = 1 + fuzz_next(&state) % most;
         piece = piece < size - at ? piece : size - at;
         uint64_t before = out.passed;
+        if (!http_head_reading(&http))
+            memset(&text, (int)fuzz_next(&state), sizeof text);
         out.result = http_head_feed(&http, data + at, piece, &out.passed);
         MUST(out.passed >= before && out.passed <= at + piece);
         if (out.result == HTTP_BAD)

@@ -34,9 +34,12 @@ local http_results = { [0] = "more", "not", "upgrade", "bad" }
 -- `reason()`, `requests()`.
 function M.http()
   local http, passed = ffi.new "struct http_head", ffi.new("uint64_t[1]")
+  local text = ffi.new "struct http_text"
   C.http_head_init(http)
+  http.text = text
   return {
     feed = function(bytes)
+      if not C.http_head_reading(http) then ffi.fill(text, ffi.sizeof(text), 0xff) end
       local result = C.http_head_feed(http, ffi.cast("const uint8_t *", bytes), #bytes, passed)
       return http_results[tonumber(result)], tonumber(passed[0])
     end,
