@@ -34,6 +34,7 @@ struct child {
     int socket;
     int storage; /* the storage folder in our own mount namespace; -1 none */
     int proc;    /* the sandbox's procfs, until it is confined */
+    int factory; /* to the gateway, which asks init for sockets; -1 none */
 };
 
 static int die_with_supervisor(struct child *c, struct err *err)
@@ -229,8 +230,11 @@ static int gateway_serving(struct child *c, struct err *err)
 static int descriptors(struct child *c, struct err *err)
 {
     util_close(&c->proc);
-    if (util_keep_fds(&c->socket, 1, 3) < 0)
+    int fds[] = {c->socket, c->request->gateway}, n = c->request->plan->publishes ? 2 : 1;
+    if (util_keep_fds(fds, n, 3) < 0)
         return err_sys(err, "close what was inherited");
+    c->socket = fds[0];
+    c->factory = n > 1 ? fds[1] : -1;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
         return err_sys(err, "open /dev/null in the sandbox");
@@ -320,10 +324,10 @@ static _Noreturn void report(int socket, const char *step, const struct err *err
 
 _Noreturn void child_main(const struct child_request *request)
 {
-    struct child child = {request, request->socket, -1, -1};
+    struct child child = {request, request->socket, -1, -1, -1};
     struct err err = {0};
     for (size_t i = 0; i < ARRAY_LEN(steps); i++)
         if (steps[i].run(&child, &err) < 0)
             report(child.socket, steps[i].name, &err);
-    init_main(child.socket);
+    init_main(child.socket, child.factory);
 }

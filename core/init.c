@@ -1,6 +1,7 @@
 #include "init.h"
 
 #include "command.h"
+#include "factory.h"
 #include "inside.h"
 #include "util.h"
 #include "wire.h"
@@ -156,7 +157,7 @@ static void reap(struct init *init)
     }
 }
 
-_Noreturn void init_main(int socket)
+_Noreturn void init_main(int socket, int factory)
 {
     struct init init = {.socket = socket};
     sigset_t child;
@@ -166,10 +167,16 @@ _Noreturn void init_main(int socket)
     if (init.signals < 0)
         end();
     reply(&init, WIRE_READY, 0, NULL, 0, -1);
-    struct pollfd polled[] = {{.fd = socket, .events = POLLIN}, {.fd = init.signals, .events = POLLIN}};
+    struct pollfd polled[] = {
+        {.fd = socket, .events = POLLIN}, {.fd = init.signals, .events = POLLIN}, {.fd = factory, .events = POLLIN}};
     for (;;) {
-        if (poll(polled, 2, -1) < 0 && errno != EINTR)
-            end();
+        if (poll(polled, ARRAY_LEN(polled), -1) < 0) {
+            if (errno != EINTR)
+                end();
+            continue;
+        }
+        if (polled[2].revents && factory_answer(factory) < 0)
+            polled[2].fd = -1;
         if (polled[1].revents)
             reap(&init);
         if (polled[0].revents)

@@ -6,7 +6,7 @@
 #ifndef MOONBOX_INIT_H
 #define MOONBOX_INIT_H
 
-/* Takes the socket. */
-_Noreturn void init_main(int socket);
+/* Takes the socket to the supervisor, and the one to the gateway (core/factory.h), which is -1 where no port is published. */
+_Noreturn void init_main(int socket, int factory);
 
 #endif

@@ -5,7 +5,7 @@
  *   choose the ids                  core/idmap
  *   open what the host grants       core/mounts
  *   make v2 control groups          core/cgroup
- *   start the gateway               core/gateway, when the plan has a network
+ *   publish ports, start the gateway  core/gateway, when the plan has a network
  *   clone into new namespaces       core/sys     core/child: waits
  *   write the id maps               core/idmap   .
  *   let go ------------------------------------> builds the root (core/root)
@@ -153,6 +153,13 @@ static int catch_signals(struct launch *l, struct err *err)
     return l->sandbox->signals >= 0 ? 0 : err_sys(err, "watch signals");
 }
 
+static int publish_ports(struct launch *l, struct err *err)
+{
+    if (!l->plan->publishes)
+        return 0;
+    return publish_open(l->plan->rules, l->plan->rules_length, &l->sandbox->published, err);
+}
+
 /* Forked before the sandbox is, so that nothing of it is in there; what it serves, the child hands over. */
 static int start_gateway(struct launch *l, struct err *err)
 {
@@ -162,10 +169,13 @@ static int start_gateway(struct launch *l, struct err *err)
                                             .flows = options->flows,
                                             .flows_most = FLOWS_MOST,
                                             .step = options->step,
+                                            .published = &l->sandbox->published,
                                             .own_ids = l->map->range,
                                             .prepare_hook = options->prepare_hook,
                                             .hook_context = options->hook_context};
-    return l->plan->rules ? gateway_start(&l->sandbox->gateway, &request, err) : 0;
+    int result = l->plan->rules ? gateway_start(&l->sandbox->gateway, &request, err) : 0;
+    publish_close(&l->sandbox->published);
+    return result;
 }
 
 static int clone_child(struct launch *l, struct err *err)
@@ -215,11 +225,17 @@ static const struct {
     const char *name;
     int (*run)(struct launch *, struct err *);
 } steps[] = {
-    {"choose the ids", choose_ids},   {"open what the host grants", open_grants},
-    {"mount the disk", mount_disk},   {"make the control groups", make_groups_first},
-    {"watch signals", catch_signals}, {"start the gateway", start_gateway},
-    {"clone", clone_child},           {"write the id maps", write_maps},
-    {"let the child go", let_go},     {"hand the control groups over", send_groups},
+    {"choose the ids", choose_ids},
+    {"open what the host grants", open_grants},
+    {"mount the disk", mount_disk},
+    {"make the control groups", make_groups_first},
+    {"watch signals", catch_signals},
+    {"publish ports", publish_ports},
+    {"start the gateway", start_gateway},
+    {"clone", clone_child},
+    {"write the id maps", write_maps},
+    {"let the child go", let_go},
+    {"hand the control groups over", send_groups},
 };
 
 static void close_grants(struct launch *l)

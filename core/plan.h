@@ -69,6 +69,7 @@ struct plan {
 
     void *rules;         /* the network's, as rules_decode of gateway/rules.h reads them; NULL: no network */
     size_t rules_length; /* bytes */
+    bool publishes;      /* some of the rules are about ports of the sandbox that the host may reach */
 
     char **env; /* "NAME=value", NULL-terminated */
     char *cwd;  /* absolute, inside */

@@ -33,9 +33,10 @@ struct sandbox {
     struct keeper *keeper;   /* borrowed; NULL: nothing on the host but processes */
     struct idmap own_map;    /* when there is no keeper */
     pid_t pid;
-    int pidfd, socket;              /* of init */
-    int signals;                    /* signalfd of the caller's terminating signals, -1 none; owned */
-    struct gateway_process gateway; /* none when the plan has no network */
+    int pidfd, socket;                /* of init */
+    int signals;                      /* signalfd of the caller's terminating signals, -1 none; owned */
+    struct gateway_process gateway;   /* none when the plan has no network */
+    struct published_ports published; /* the descriptors are the gateway's alone */
     struct cgroup cgroup;
     struct wire_reader reader;
     struct running *commands;

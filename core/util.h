@@ -49,7 +49,7 @@ int util_write_file(int dirfd, const char *path, const char *text);
 /* Reads at most size-1 bytes of a small file and terminates them. Returns their number, or -1 with errno set. */
 ssize_t util_read_file(int dirfd, const char *path, char *buffer, size_t size);
 
-/* Closes every descriptor from `first` on but those `n` (at most 8), which become first, first+1, … in their order;
+/* Closes every descriptor from `first` on but those `n`, which become first, first+1, … in their order;
  * the new numbers are written back. 0, or -1 with errno set. */
 int util_keep_fds(int *fds, int n, int first);
 

@@ -33,6 +33,9 @@ enum wire_type {
     WIRE_ASK_COUNTERS,
     WIRE_FINISH,   /* write what is open, answer, end */
     WIRE_COUNTERS, /* payload: struct gateway_counters */
+    /* gateway -> init, which answers SOCKET or FAILED with the same id; only where ports are published */
+    WIRE_ASK_SOCKET = 64, /* payload: int32 address family */
+    WIRE_SOCKET,          /* no payload; beside it an unconnected TCP socket of the sandbox's network */
 };
 
 struct wire_header {

@@ -55,6 +55,15 @@ int bind_address(lua_State *L);
  * The caller frees them. NULL with err set when a value is wrong; a field of a wrong type raises. */
 void *bind_rules_encode(lua_State *L, int index, size_t *length, struct err *err);
 
+/* The sandbox of the handle that is argument 1; raises when it is none, or closed. */
+struct sandbox;
+struct sandbox *bind_check_sandbox(lua_State *L);
+
+/* Methods of a sandbox handle (network.c). */
+int bind_sandbox_network(lua_State *L);
+int bind_sandbox_published(lua_State *L);
+int bind_sandbox_set_rules(lua_State *L);
+
 /* The groups this host offers, found once a process. */
 struct cgroup_support;
 const struct cgroup_support *bind_cgroup_support(void);

@@ -178,6 +178,19 @@ static void decode_user(lua_State *L, struct plan *plan, int at)
     lua_pop(L, 1);
 }
 
+static bool has_publish_row(lua_State *L, int network)
+{
+    bool found = false;
+    lua_getfield(L, network, "rules");
+    for (size_t i = 1; !found && lua_istable(L, -1) && i <= lua_objlen(L, -1); i++) {
+        lua_rawgeti(L, -1, (int)i);
+        found = strcmp(bind_string_field(L, lua_gettop(L), "word", ""), "publish") == 0;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return found;
+}
+
 static void decode_network(lua_State *L, struct plan *plan, int at)
 {
     struct err err;
@@ -187,6 +200,7 @@ static void decode_network(lua_State *L, struct plan *plan, int at)
         plan->rules = bind_rules_encode(L, network, &plan->rules_length, &err);
         if (!plan->rules)
             luaL_error(L, "plan: %s", err.text);
+        plan->publishes = has_publish_row(L, network);
     }
     lua_pop(L, 1);
 }

@@ -182,7 +182,52 @@ static void put_ports(lua_State *L, struct buffer *b, int at)
     lua_pop(L, 1);
 }
 
-/* The rule on top of the stack. One about inbound ports becomes a row about nothing: rows keep the numbers of the plan. */
+/* Reads "192.0.2.53", "192.0.2.53:5353" or "[2001:db8::53]:53"; without a port it is `port`. */
+static void read_endpoint(struct buffer *b, const char *what, const char *text, struct address *address, double *port)
+{
+    char copy[ADDRESS_TEXT + 8] = "";
+    char *host = copy, *digits = NULL, *end = "";
+    if (util_copy(copy, sizeof copy, text) < 0)
+        fail(b, what, text);
+    if (copy[0] == '[' && strchr(copy, ']')) {
+        host = copy + 1;
+        digits = strchr(host, ']');
+        *digits++ = 0;
+        digits = *digits == ':' ? digits + 1 : NULL;
+    } else if (strchr(copy, ':') == strrchr(copy, ':') && strchr(copy, ':')) {
+        digits = strchr(copy, ':');
+        *digits++ = 0;
+    }
+    if (digits)
+        *port = (double)strtol(digits, &end, 10);
+    if (!address_parse(host, address) || *end)
+        fail(b, what, text);
+}
+
+static void put_resolver(struct buffer *b, const char *text)
+{
+    struct address address = {0};
+    double port = text ? 53 : 0;
+    if (text)
+        read_endpoint(b, "resolver; write an address and a port", text, &address, &port);
+    put_address(b, &address);
+    put_port(b, port, !text);
+}
+
+/* Where on the host: the one target of a publish row. */
+static void put_published(struct buffer *b, const char *text)
+{
+    struct address address = {0};
+    double port = 0;
+    read_endpoint(b, "address and port of the host", text ? text : "", &address, &port);
+    put_number(b, 1, 4);
+    put_number(b, TARGET_BLOCK, 1);
+    put_port(b, port, true);
+    put_address(b, &address);
+    put_number(b, address.length * 8U, 1);
+}
+
+/* The rule on top of the stack. */
 static void put_row(lua_State *L, struct buffer *b)
 {
     static const char *const words[] = {"allow", "deny", "allow_internal", "publish", NULL};
@@ -191,8 +236,7 @@ static void put_row(lua_State *L, struct buffer *b)
     unsigned word = choice(L, b, at, "word", words);
     const char *why = bind_string_field(L, at, "why", NULL);
     unsigned watch = bind_bool_field(L, at, "watch") ? ROW_WATCH : 0;
-    bool outbound = word <= ROW_ALLOW_INTERNAL;
-    put_number(b, outbound ? word : ROW_DENY, 1);
+    put_number(b, word, 1);
     put_number(b, watch | (why ? ROW_HAS_WHY : 0U), 1);
     put_text(b, bind_string_field(L, at, "from", "the plan"));
     put_text(b, why ? why : "");
@@ -202,11 +246,11 @@ static void put_row(lua_State *L, struct buffer *b)
     if (!(bytes >= 0 && bytes < 0x1p63))
         fail(b, "number of bytes", "(that)");
     put_number(b, b->failed ? 0 : (uint64_t)bytes, 8);
-    if (!outbound) {
-        put_number(b, 0, 8);
+    put_ports(L, b, at);
+    if (word == ROW_PUBLISH) {
+        put_published(b, bind_string_field(L, at, "on", NULL));
         return;
     }
-    put_ports(L, b, at);
     size_t n = push_list(L, at, "names");
     put_number(b, n, 4);
     for (size_t i = 0; i < n; i++) {
@@ -215,30 +259,6 @@ static void put_row(lua_State *L, struct buffer *b)
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
-}
-
-/* "192.0.2.53", "192.0.2.53:5353", "[2001:db8::53]:53", or NULL. */
-static void put_resolver(struct buffer *b, const char *text)
-{
-    char copy[ADDRESS_TEXT + 8] = "";
-    struct address address = {0};
-    char *host = copy, *port = NULL, *end = "";
-    if (text && util_copy(copy, sizeof copy, text) < 0)
-        fail(b, "resolver", text);
-    if (copy[0] == '[' && strchr(copy, ']')) {
-        host = copy + 1;
-        port = strchr(host, ']');
-        *port++ = 0;
-        port = *port == ':' ? port + 1 : NULL;
-    } else if (strchr(copy, ':') == strrchr(copy, ':') && strchr(copy, ':')) {
-        port = strchr(copy, ':');
-        *port++ = 0;
-    }
-    long number = port ? strtol(port, &end, 10) : 53;
-    if (text && (!address_parse(host, &address) || *end))
-        fail(b, "resolver; write an address and a port", text);
-    put_address(b, &address);
-    put_port(b, text ? (double)number : 0, !text);
 }
 
 static void put_hosts(lua_State *L, struct buffer *b, int at)

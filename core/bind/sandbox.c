@@ -23,7 +23,7 @@ struct handle {
     bool open;
 };
 
-static struct sandbox *check(lua_State *L)
+struct sandbox *bind_check_sandbox(lua_State *L)
 {
     struct handle *handle = luaL_checkudata(L, 1, BIND_SANDBOX);
     if (!handle->open)
@@ -149,7 +149,7 @@ static int decode_stdio(lua_State *L, int index, const char *key, int fd, struct
  *   -> id | nil, message, CODE */
 static int start(lua_State *L)
 {
-    struct sandbox *sandbox = check(L);
+    struct sandbox *sandbox = bind_check_sandbox(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     static const char *const keys[STREAMS] = {"stdin", "stdout", "stderr"};
     struct err err = {0};
@@ -268,7 +268,7 @@ static void push_event(lua_State *L, struct sandbox *sandbox, const struct event
 /* sandbox:next(seconds or nil) -> event table | nil, message, CODE */
 static int next_event(lua_State *L)
 {
-    struct sandbox *sandbox = check(L);
+    struct sandbox *sandbox = bind_check_sandbox(L);
     double seconds = luaL_optnumber(L, 2, -1);
     struct event event;
     struct err err = {0};
@@ -282,7 +282,7 @@ static int next_event(lua_State *L)
 static int wait_ready(lua_State *L)
 {
     struct err err = {0};
-    if (sandbox_wait_ready(check(L), &err) < 0)
+    if (sandbox_wait_ready(bind_check_sandbox(L), &err) < 0)
         return bind_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -301,7 +301,7 @@ static int signal_number(lua_State *L, const char *name)
 /* sandbox:signal(id, "TERM") -> true | nil, message, CODE */
 static int send_signal(lua_State *L)
 {
-    struct sandbox *sandbox = check(L);
+    struct sandbox *sandbox = bind_check_sandbox(L);
     struct err err = {0};
     if (sandbox_signal(sandbox, (uint32_t)luaL_checkinteger(L, 2), signal_number(L, luaL_checkstring(L, 3)), &err) < 0)
         return bind_failure(L, &err);
@@ -312,7 +312,7 @@ static int send_signal(lua_State *L)
 /* sandbox:resize(id, rows, cols) */
 static int resize(lua_State *L)
 {
-    struct sandbox *sandbox = check(L);
+    struct sandbox *sandbox = bind_check_sandbox(L);
     for (struct running *r = sandbox->commands; r; r = r->next)
         if (r->id == (uint32_t)luaL_checkinteger(L, 2))
             sandbox_resize(r, (int)luaL_checkinteger(L, 3), (int)luaL_checkinteger(L, 4));
@@ -323,7 +323,7 @@ static int resize(lua_State *L)
 static int ask_usage(lua_State *L)
 {
     struct err err = {0};
-    if (sandbox_ask_usage(check(L), &err) < 0)
+    if (sandbox_ask_usage(bind_check_sandbox(L), &err) < 0)
         return bind_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -334,7 +334,7 @@ static int ask_usage(lua_State *L)
 static int measure(lua_State *L)
 {
     struct err err = {0};
-    struct sandbox *sandbox = check(L);
+    struct sandbox *sandbox = bind_check_sandbox(L);
     int asked = sandbox->keeper ? keeper_ask_measure(sandbox->keeper, &err) : 0;
     if (asked < 0)
         return bind_failure(L, &err);
@@ -357,7 +357,7 @@ static void push_disk(lua_State *L, const struct sandbox *sandbox)
  * and of a disk image { disk=, inodes= }. */
 static int usage(lua_State *L)
 {
-    struct sandbox *sandbox = check(L);
+    struct sandbox *sandbox = bind_check_sandbox(L);
     struct cgroup_usage counted;
     cgroup_read_usage(&sandbox->cgroup, &counted);
     lua_createtable(L, 0, 8);
@@ -387,7 +387,7 @@ static int usage(lua_State *L)
 static int throttle(lua_State *L)
 {
     struct err err = {0};
-    if (cgroup_throttle(&check(L)->cgroup, luaL_checknumber(L, 2), &err) < 0)
+    if (cgroup_throttle(&bind_check_sandbox(L)->cgroup, luaL_checknumber(L, 2), &err) < 0)
         return bind_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -397,7 +397,7 @@ static int throttle(lua_State *L)
 static int freeze(lua_State *L)
 {
     struct err err = {0};
-    if (sandbox_freeze(check(L), bind_cgroup_support(), lua_toboolean(L, 2), &err) < 0)
+    if (sandbox_freeze(bind_check_sandbox(L), bind_cgroup_support(), lua_toboolean(L, 2), &err) < 0)
         return bind_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -407,7 +407,7 @@ static int freeze(lua_State *L)
  * and size | nil where its log does not say */
 static int killed(lua_State *L)
 {
-    const struct cgroup *group = &check(L)->cgroup;
+    const struct cgroup *group = &bind_check_sandbox(L)->cgroup;
     struct oom oom;
     if (group->n == 0 || oom_find(strrchr(group->groups[0].path, '/') + 1, &oom) < 0)
         return 0;
@@ -418,44 +418,10 @@ static int killed(lua_State *L)
     return 1;
 }
 
-/* sandbox:network() -> { mode="exact" or "accept", connections=, denied=, up=, down= } of its gateway, nil without one
- * | nil, message, CODE */
-static int network(lua_State *L)
-{
-    struct sandbox *sandbox = check(L);
-    struct gateway_counters counted;
-    struct err err = {0};
-    if (sandbox->gateway.control < 0)
-        return 0;
-    if (gateway_count(&sandbox->gateway, &counted, &err) < 0)
-        return bind_failure(L, &err);
-    lua_createtable(L, 0, 5);
-    set_string(L, "mode", counted.mode == CAPTURE_EXACT ? "exact" : "accept");
-    set_number(L, "connections", (double)counted.opened);
-    set_number(L, "denied", (double)counted.denied);
-    set_number(L, "up", (double)counted.up);
-    set_number(L, "down", (double)counted.down);
-    return 1;
-}
-
-/* sandbox:set_rules(bytes of core.rules(...):bytes()) -> true | nil, message, CODE: from its return on they are in force, and
- * connections that they would not allow are cut; on failure the old ones stay. */
-static int set_rules(lua_State *L)
-{
-    struct sandbox *sandbox = check(L);
-    size_t length;
-    const char *bytes = luaL_checklstring(L, 2, &length);
-    struct err err = {0};
-    if (gateway_set_rules(&sandbox->gateway, bytes, length, &err) < 0)
-        return bind_failure(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
 /* sandbox:pid() -> the host's pid of the sandbox's process 1 */
 static int pid(lua_State *L)
 {
-    lua_pushinteger(L, check(L)->pid);
+    lua_pushinteger(L, bind_check_sandbox(L)->pid);
     return 1;
 }
 
@@ -481,8 +447,9 @@ int bind_sandbox(lua_State *L)
                                        {"ask_usage", ask_usage},
                                        {"usage", usage},
                                        {"measure", measure},
-                                       {"network", network},
-                                       {"set_rules", set_rules},
+                                       {"network", bind_sandbox_network},
+                                       {"published", bind_sandbox_published},
+                                       {"set_rules", bind_sandbox_set_rules},
                                        {"throttle", throttle},
                                        {"freeze", freeze},
                                        {"killed", killed},

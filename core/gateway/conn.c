@@ -11,7 +11,9 @@ static void side_ready(struct watch *watch, uint32_t events)
 {
     struct side *side = (struct side *)watch;
     struct conn *conn = side->conn;
-    if (conn->stage == CONN_DIAL && side == &conn->upstream)
+    if (conn->stage == CONN_DIAL && conn->published && side == &conn->client)
+        inbound_ready(conn, events);
+    else if (conn->stage == CONN_DIAL && !conn->published && side == &conn->upstream)
         dial_ready(conn, events);
     else if (conn->stage == CONN_RELAY || conn->stage == CONN_WAIT)
         relay_events(side, events);
@@ -111,6 +113,8 @@ static void retire(struct conn *conn, bool reset)
     conn->next = gateway->dead;
     gateway->dead = conn;
     gateway->n_conns--;
+    if (conn->published)
+        inbound_ended(gateway);
     if (gateway->full)
         arrive_listen(gateway);
 }
@@ -144,7 +148,8 @@ static void describe(const struct conn *conn, struct flow *flow)
                           .port = conn->tuple.target_port,
                           .rule = conn->rule};
     if (!conn->name)
-        flow->address = conn->tuple.target;
+        flow->address = conn->published ? conn->tuple.source : conn->tuple.target;
+    flow->inbound = conn->published;
     flow->watch = conn->row >= 0 && conn->gateway->rules->rows[conn->row].watch;
 }
 

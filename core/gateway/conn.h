@@ -2,6 +2,7 @@
  *
  * A connection's way, each step in a file of its own:
  *   arrive    a SYN that the queue holds, or an accepted connection: who is meant, and is that allowed?
+ *   inbound   one that comes from the host, to a published port: a socket inside is asked for and connected
  *   dial      the name is looked up, every address judged, the far end connected to; then the SYN is let go
  *   relay     bytes both ways, copied first and spliced later, within the meters
  *   inspect   the client's first bytes (and every head of plain HTTP): do they name the same host?
@@ -61,8 +62,10 @@ struct conn {
     struct conn *next_paced;      /* of those that wait for a meter or their next turn */
     enum conn_stage stage;
     bool paced, hashed;
-    bool held;       /* the queue holds its SYN */
-    uint32_t packet; /* the queue's number of it */
+    bool held;         /* the queue holds its SYN */
+    uint8_t published; /* 1 + the number of the listener that it came in by, from the host: `upstream` is then the
+                          host's end, and the rest likewise; 0: it goes out */
+    uint32_t packet;   /* the queue's number of it */
     uint64_t id;
     double started;
     struct tuple tuple;

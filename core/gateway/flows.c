@@ -51,6 +51,8 @@ static void put_flow(struct line *line, const struct flows *flows, const struct 
 {
     char address[ADDRESS_TEXT];
     put(line, "\"event\":\"%s\"", flow->event);
+    if (flow->inbound)
+        put(line, ",\"direction\":\"in\"");
     if (flow->id)
         put(line, ",\"id\":%llu", (unsigned long long)flow->id);
     put_text(line, "step", flows->step);

@@ -22,6 +22,7 @@ struct flow {
     struct address address;
     uint16_t port;
     bool allow, watch, open;
+    bool inbound; /* from the host to a published port: the address is the one that it came from */
     const char *rule, *reason, *outcome;
     bool counted; /* up, down and seconds are known */
     uint64_t up, down;

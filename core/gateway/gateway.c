@@ -41,7 +41,8 @@ enum {
     NEW_NAMES = 300,          /* a minute */
 };
 
-enum { FD_CONTROL, FD_HAND_OVER, FD_FLOWS, FDS };
+/* What the process keeps of its parent's descriptors: these, the listeners, and the flow log where there is one. */
+enum { FD_CONTROL, FD_HAND_OVER, FD_PUBLISHED, FDS = FD_PUBLISHED + PUBLISH_MOST + 1 };
 
 /* ---- rules ---- */
 
@@ -90,7 +91,9 @@ static int install(struct gateway *gateway, struct rules *rules, struct err *err
 static void judge_again(struct conn *conn)
 {
     const struct address *address = conn->dialled.length ? &conn->dialled : conn->name ? NULL : &conn->tuple.target;
-    struct decision decision = rules_decide(conn->gateway->rules, conn->name, address, conn->tuple.target_port);
+    struct decision decision = conn->published
+                                   ? inbound_decide(conn)
+                                   : rules_decide(conn->gateway->rules, conn->name, address, conn->tuple.target_port);
     conn->row = decision.row;
     conn->rule = decision.from;
     if (decision.allow)
@@ -110,6 +113,7 @@ static int change_rules(struct gateway *gateway, const void *bytes, size_t lengt
         rules_free(new);
         return -1;
     }
+    inbound_rules(gateway);
     for (struct conn *conn = gateway->conns, *after; conn; conn = after) {
         after = conn->next;
         judge_again(conn);
@@ -252,16 +256,44 @@ static _Noreturn void serve(struct gateway *gateway)
     }
 }
 
+/* Closes all that was inherited but what is needed, whose numbers are then in fds and `published`. */
+static int inherit(const struct gateway_request *request, pid_t supervisor, int fds[FDS],
+                   struct published_ports *published, struct err *err)
+{
+    int n = FD_PUBLISHED;
+    published->n = request->published ? request->published->n : 0;
+    for (size_t i = 0; i < published->n; i++)
+        fds[n++] = request->published->ports[i].fd;
+    fds[n] = request->flows;
+    int result = confine_first(supervisor, fds, request->flows >= 0 ? n + 1 : n, err);
+    for (size_t i = 0; i < published->n; i++) {
+        published->ports[i] = request->published->ports[i];
+        published->ports[i].fd = fds[FD_PUBLISHED + i];
+    }
+    return result;
+}
+
+/* The socket by which the network was handed over leads to init from now on, where anything is to be asked of it. */
+static int publish(struct gateway *gateway, const struct published_ports *published, int *hand_over, struct err *err)
+{
+    if (published->n > 0 && inbound_start(gateway, published, steal_fd(hand_over)) < 0)
+        return err_sys(err, "serve the published ports");
+    util_close(hand_over);
+    return 0;
+}
+
 static _Noreturn void run(const struct gateway_request *request, int control, int hand_over, pid_t supervisor)
 {
     static struct gateway gateway;
+    struct published_ports published;
     struct err err = {0};
-    int fds[FDS] = {control, hand_over, request->flows}, user_namespace = -1;
-    int result = confine_first(supervisor, fds, request->flows >= 0 ? FDS : FDS - 1, &err);
+    int fds[FDS] = {control, hand_over}, user_namespace = -1;
+    int result = inherit(request, supervisor, fds, &published, &err);
     gateway.control_fd = fds[FD_CONTROL];
     if (result == 0)
         result = prepare(&gateway, request, &err);
-    flows_init(&gateway.flows, request->flows >= 0 ? fds[FD_FLOWS] : -1, request->step, request->flows_most);
+    flows_init(&gateway.flows, request->flows >= 0 ? fds[FD_PUBLISHED + published.n] : -1, request->step,
+               request->flows_most);
     if (result == 0)
         result = take_network(fds[FD_HAND_OVER], &gateway.capture, &user_namespace, &err);
     if (result == 0)
@@ -272,9 +304,10 @@ static _Noreturn void run(const struct gateway_request *request, int control, in
         answer_failed(fds[FD_HAND_OVER], &err);
         _exit(1);
     }
-    wire_send(fds[FD_HAND_OVER], WIRE_READY, 0, NULL, 0, NULL, 0);
-    util_close(&fds[FD_HAND_OVER]);
     util_close(&user_namespace);
+    wire_send(fds[FD_HAND_OVER], WIRE_READY, 0, NULL, 0, NULL, 0);
+    if (publish(&gateway, &published, &fds[FD_HAND_OVER], &err) < 0)
+        _exit(1);
     serve(&gateway);
 }
 

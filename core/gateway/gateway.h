@@ -10,6 +10,7 @@
 #include "../capture.h"
 #include "../err.h"
 #include "hook.h"
+#include "publish.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,10 +20,11 @@
 struct gateway_request {
     const void *rules; /* rules_decode's bytes; borrowed for the call */
     size_t rules_length;
-    int flows;           /* append-only descriptor of the flow log, borrowed; -1 none */
-    uint64_t flows_most; /* bytes that it may take; a full log lets nothing through */
-    const char *step;    /* named in every flow; NULL none */
-    bool own_ids;        /* the outer user namespace maps ids beside the agent's, and the gateway takes one of them */
+    int flows;                               /* append-only descriptor of the flow log, borrowed; -1 none */
+    uint64_t flows_most;                     /* bytes that it may take; a full log lets nothing through */
+    const char *step;                        /* named in every flow; NULL none */
+    const struct published_ports *published; /* borrowed; its descriptors are the caller's to close */
+    bool own_ids; /* the outer user namespace maps ids beside the agent's, and the gateway takes one of them */
     /* Called in the new process while it may still open files; NULL none. NULL with err set when the hook can't be had. */
     struct hook *(*prepare_hook)(void *context, struct err *err);
     void *hook_context;

@@ -420,8 +420,10 @@ void relay_start(struct conn *conn)
 {
     conn_unhash(conn);
     conn->stage = CONN_RELAY;
-    conn->inspect = inspect_new(conn->name);
-    if (!conn->inspect || loop_add(&conn->gateway->loop, conn->client.fd, &conn->client.watch) < 0) {
+    /* What comes in names a host of the host's choice. */
+    conn->inspect = conn->published ? NULL : inspect_new(conn->name);
+    struct side *accepted = conn->published ? &conn->upstream : &conn->client;
+    if ((!conn->inspect && !conn->published) || loop_add(&conn->gateway->loop, accepted->fd, &accepted->watch) < 0) {
         conn_end(conn, "reset", "the gateway is out of memory or descriptors", true);
         return;
     }

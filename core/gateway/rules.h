@@ -15,7 +15,9 @@
 
 enum rules_mode { RULES_LIST, RULES_OPEN };
 enum rules_dns { RULES_DNS_LAZY, RULES_DNS_VERIFY };
-enum row_word { ROW_ALLOW, ROW_DENY, ROW_ALLOW_INTERNAL };
+/* ROW_PUBLISH: its ports are the sandbox's, its one target the host's address and port. It decides about no connection that
+ * goes out. */
+enum row_word { ROW_ALLOW, ROW_DENY, ROW_ALLOW_INTERNAL, ROW_PUBLISH };
 enum target_kind { TARGET_NAME, TARGET_BELOW, TARGET_BLOCK, TARGET_INTERNAL };
 
 struct rate {

@@ -132,12 +132,14 @@ static void read_target(struct reader *r, const struct row *row, struct target *
     else if (target->kind != TARGET_INTERNAL)
         target->name = name(r);
     check(r, row->word != ROW_ALLOW_INTERNAL || target->kind == TARGET_BLOCK, "allow_internal has a target by name");
+    check(r, row->word != ROW_PUBLISH || (target->kind == TARGET_BLOCK && target->bits == target->block.length * 8U),
+          "publish has a target that is no address");
     check(r, row->word == ROW_DENY || target->kind != TARGET_INTERNAL, "an allow row has all internal addresses");
 }
 
 static void read_row(struct reader *r, struct row *row)
 {
-    row->word = (enum row_word)below(r, ROW_ALLOW_INTERNAL + 1);
+    row->word = (enum row_word)below(r, ROW_PUBLISH + 1);
     unsigned flags = below(r, (ROW_WATCH | ROW_HAS_WHY) + 1);
     row->watch = flags & ROW_WATCH;
     row->from = text(r);
@@ -154,6 +156,7 @@ static void read_row(struct reader *r, struct row *row)
     row->targets = list(r, 3, sizeof *row->targets, &row->n_targets);
     for (size_t i = 0; i < row->n_targets; i++)
         read_target(r, row, &row->targets[i]);
+    check(r, row->word != ROW_PUBLISH || row->n_targets == 1, "publish has not one target");
 }
 
 static void read_all(struct reader *r, struct rules *rules)

@@ -12,11 +12,17 @@ static uint32_t hash_of(const char *name)
     return hash;
 }
 
+/* Rows about ports of the sandbox are none of those that are looked for. */
+static size_t n_targets(const struct row *row)
+{
+    return row->word == ROW_PUBLISH ? 0 : row->n_targets;
+}
+
 static size_t count_targets(const struct rules *rules, bool blocks)
 {
     size_t n = 0;
     for (size_t i = 0; i < rules->n_rows; i++)
-        for (size_t t = 0; t < rules->rows[i].n_targets; t++) {
+        for (size_t t = 0; t < n_targets(&rules->rows[i]); t++) {
             enum target_kind kind = rules->rows[i].targets[t].kind;
             n += blocks ? kind == TARGET_BLOCK : kind == TARGET_NAME || kind == TARGET_BELOW;
         }
@@ -43,7 +49,7 @@ static void add_targets(struct rules *rules)
     struct rules_index *index = rules->index;
     uint32_t used = 0;
     for (size_t row = rules->n_rows; row-- > 0;)
-        for (size_t t = rules->rows[row].n_targets; t-- > 0;)
+        for (size_t t = n_targets(&rules->rows[row]); t-- > 0;)
             add_target(index, &rules->rows[row].targets[t], (uint32_t)row, (uint32_t)t, &used);
     for (size_t i = 0; i < index->n_blocks / 2; i++) {
         struct block_entry swapped = index->blocks[i];
@@ -58,9 +64,9 @@ static int gather_ports(struct rules *rules)
     uint8_t seen[UINT16_MAX / 8 + 1] = {0};
     for (size_t i = 0; i < rules->n_rows; i++) {
         const struct row *row = &rules->rows[i];
-        for (size_t p = 0; p < row->n_ports; p++)
+        for (size_t p = 0; p < row->n_ports && row->word != ROW_PUBLISH; p++)
             seen[row->ports[p] / 8] |= (uint8_t)(1U << row->ports[p] % 8);
-        for (size_t t = 0; t < row->n_targets; t++)
+        for (size_t t = 0; t < n_targets(row); t++)
             seen[row->targets[t].port / 8] |= (uint8_t)(1U << row->targets[t].port % 8);
     }
     seen[0] |= 1; /* port 0 stands for a target without a port of its own */

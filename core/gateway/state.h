@@ -8,6 +8,7 @@
 #include "fakes.h"
 #include "flows.h"
 #include "hook.h"
+#include "inbound.h"
 #include "loop.h"
 #include "meter.h"
 #include "resolve.h"
@@ -42,6 +43,7 @@ struct gateway {
     bool full; /* the listener is not polled */
     uint64_t next_id;
     uint64_t opened, denied, bytes_up, bytes_down;
+    struct inbound inbound;
     struct watch listener, dns_udp, dns_tcp, log, queue, control;
     int control_fd;
     bool finish;

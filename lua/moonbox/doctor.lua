@@ -91,8 +91,7 @@ local function lacks(plan, rows, host)
 end
 
 --- Whether this host can run one policy: { name =, ok =, host = { sentences: what the host lacks }, version = {
--- sentences: what this version of moonbox lacks on any host } }. What the version lacks does not make a host unfit:
--- steps that do without it run. `groups` is what core.cgroups() says.
+-- sentences: what this version of moonbox can't read in it } }. `groups` is what core.cgroups() says.
 function M.policy(name, rows, host, groups)
   local plan, diagnostics = require("moonbox.plan").load(name)
   if not plan then
@@ -100,14 +99,11 @@ function M.policy(name, rows, host, groups)
       version = { require("moonbox.policy").format(diagnostics[1]) } }
   end
   local holding = require "moonbox.holding"
-  local missing, version = lacks(plan, rows, host), {}
+  local missing = lacks(plan, rows, host)
   for _, sentence in ipairs(holding.refusals(plan, holding.levels(plan, groups))) do
     missing[#missing + 1] = sentence
   end
-  for _, item in ipairs(require("moonbox.unbuilt").list(plan)) do
-    version[#version + 1] = item.from .. ": " .. item.text
-  end
-  return { name = name, ok = #missing == 0, host = missing, version = version }
+  return { name = name, ok = #missing == 0, host = missing, version = {} }
 end
 
 -- What the commands in the fixes call the user; nothing that a shell would read otherwise.

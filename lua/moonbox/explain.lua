@@ -181,7 +181,7 @@ local function width(text) return select(2, text:gsub("[^\128-\191]", "")) end
 local function pad(text, to) return text .. (" "):rep(to - width(text)) end
 
 --- The rows as an aligned table for people. Control characters never reach the terminal.
-function M.text(data, rows, unbuilt)
+function M.text(data, rows)
   local about = (data.about or "(says nothing about itself)"):gsub("[%c\127]", "?")
   local out = { data.name .. ": " .. about,
     data.file .. (data.extends and ", extends " .. data.extends.file or "") }
@@ -202,8 +202,6 @@ function M.text(data, rows, unbuilt)
       pad(row.effect, columns.effect), row.from or "")
     out[#out + 1] = (text:gsub("%s+$", ""))
   end
-  if #unbuilt > 0 then out[#out + 1] = "\nnot built yet, so that a run of this policy is refused" end
-  for _, item in ipairs(unbuilt) do out[#out + 1] = ("  %s  %s"):format(item.from, item.text) end
   return table.concat(out, "\n") .. "\n"
 end
 

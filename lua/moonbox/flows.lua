@@ -13,8 +13,8 @@ local CHUNK = 65536
 -- Hosts that a summary tells apart, and those that it lists.
 local MOST_HOSTS, MOST_LISTED, MOST_NAMED = 10000, 500, 3
 
-local FIELDS = { event = "string", id = "number", time = "number", step = "string", name = "string", address = "string",
-  port = "number", protocol = "string", type = "string", sni = "string", verdict = "string", rule = "string",
+local FIELDS = { event = "string", direction = "string", id = "number", time = "number", step = "string",
+  name = "string", address = "string", port = "number", protocol = "string", type = "string", sni = "string", verdict = "string", rule = "string",
   reason = "string", outcome = "string", watch = "boolean", open = "boolean", up = "number", down = "number",
   seconds = "number", count = "number" }
 
@@ -73,8 +73,9 @@ function Reader:close()
   self.handle:close()
 end
 
---- Who a flow was with: its name, else its address.
+--- Who a flow was with: its name, else its address; the published port of one that came in from the host.
 function M.host(flow)
+  if flow.direction == "in" then return ("published port %d"):format(flow.port or 0) end
   return flow.name or flow.address or "?"
 end
 

@@ -90,11 +90,17 @@ local function row_names(session, row)
   return out
 end
 
+-- Ports that nothing in a sandbox can serve (core/ruleset.c).
+local taken = { [1] = "is never reached in a sandbox; choose another",
+  [53] = "is where names are asked in a sandbox; choose another" }
+
 local function publish(session, row, out)
   out.ports, out.names = {}, {}
   for _, item in ipairs(values.items(session, at(row), row.args)) do
     local port = type(item.value) == "number" and names.port(item.value)
-    if port then
+    if taken[port] then
+      fail(session, deeper(at(row), item.index), ("port %d %s"):format(port, taken[port]))
+    elseif port then
       out.ports[#out.ports + 1] = port
     else
       fail(session, deeper(at(row), item.index), ("a port is a number from 1 to 65535, not %s")

@@ -121,6 +121,10 @@ function on.network(self, event)
   self.network = event.sentence
 end
 
+function on.published(self, event)
+  say(self, ("  port    %d of the sandbox is %s here (%s)"):format(event.port, event.at, event.rule))
+end
+
 function on.gave(self, event)
   self.gives[#self.gives + 1] = event
 end

@@ -50,7 +50,6 @@ function M.prepare()
   core.cgroups()
   state()
   require "moonbox.supervise"
-  require "moonbox.unbuilt"
 end
 
 local function make_keeper(box, options, plan)
@@ -90,8 +89,6 @@ local function keeper_for(box, options, plan)
 end
 
 local function refuse(plan, groups)
-  local unbuilt = require("moonbox.unbuilt").sentence(plan)
-  if unbuilt then return unbuilt end
   local holding = require "moonbox.holding"
   local refusals = holding.refusals(plan, holding.levels(plan, groups))
   return #refusals > 0 and table.concat(refusals, "; ") or nil
@@ -115,6 +112,29 @@ local function network_options(plan, options)
     end
   end
   return options.flows, options.step
+end
+
+-- Where the ports are that the plan publishes, in the order of its rows: { { port = inside, at = "ADDRESS:PORT" of the
+-- host, rule = "FILE:LINE" }, … }.
+local function published(plan, running)
+  local out, found = {}, nil
+  for _, rule in ipairs(plan.network.rules) do
+    for _ in ipairs(rule.word == "publish" and plan.network.mode ~= "none" and rule.ports or {}) do
+      found = found or running:published()
+      local one = found[#out + 1]
+      local host = one.address:find(":", 1, true) and "[" .. one.address .. "]" or one.address
+      out[#out + 1] = { port = one.port, at = ("%s:%d"):format(host, one.host_port), rule = rule.from }
+    end
+  end
+  return out
+end
+
+-- A program hears of published ports when the box becomes its own.
+local function tell_published(box)
+  for _, one in ipairs(box.published) do
+    box.on_event { event = "published", port = one.port, at = one.at, rule = one.rule }
+  end
+  return box
 end
 
 local function open_new(plan, options)
@@ -152,6 +172,7 @@ local function open_new(plan, options)
     box:close()
     return nil, message, M.failure(code), code
   end
+  box.published = published(plan, box.running)
   if not options.early then
     local ready
     ready, message, code = box.running:ready()
@@ -180,12 +201,14 @@ end
 -- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`; `early`, to return before the
 -- sandbox is set up: trouble with that then shows at the first command; `flows`, the path of the file that the gateway
 -- appends what is reached and refused to, in which `step` is named; without it that is not written down.
--- Returns a box, or nil, sentence, exit code.
+-- Returns a box, or nil, sentence, exit code. `box.published` says where published ports are, and so does an event for
+-- each: { { port = 8080, at = "127.0.0.1:41235", rule = "FILE:LINE" }, … }.
 function M.open(plan, options)
   options = options or {}
-  local box = from_pool(plan, options)
-  if box then return box end
-  return open_new(plan, options)
+  local box, message, exit_code, code = from_pool(plan, options), nil, nil, nil
+  if not box then box, message, exit_code, code = open_new(plan, options) end
+  if not box then return nil, message, exit_code, code end
+  return tell_published(box)
 end
 
 --- Keeps `count` boxes ready for M.open(plan) with no other options than `on_event` and `early`: each that is taken is

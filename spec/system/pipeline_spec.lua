@@ -72,11 +72,11 @@ describe("moonbox run", function()
   it("refuses a bad pipeline with 65 and a policy that it can't hold with 69", function()
     assert.equal(65, (run 'step "s" { rnu = { "true" } },'))
     local policy = folder .. "/later.lua"
-    runs.write(policy, 'return policy "x" { extends = "base", network = { publish { 8080 } } }\n')
+    runs.write(policy, 'return policy "x" { extends = "base", limits = { disk_floor = 900 * TB } }\n')
     local code, _, err = runs.pipeline(folder,
       ('return pipeline "p" { policy = "%s", step "s" { run = { "true" } } }'):format(policy))
     assert.equal(69, code)
-    assert.truthy(err:find("not built yet", 1, true))
+    assert.truthy(err:find("no room", 1, true))
   end)
 
   it("gives secrets to their step and writes *** wherever they would show", function()

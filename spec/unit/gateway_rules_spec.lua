@@ -114,9 +114,10 @@ describe("rules", function()
 
   it("keep the plan's numbers beside a row about inbound ports", function()
     local table_of = network { { "allow", { "a.example" } } }
-    table.insert(table_of.rules, 1, { word = "publish", ports = { 8080 }, from = "policy:9" })
+    table.insert(table_of.rules, 1, { word = "publish", ports = { 8080 }, on = "127.0.0.1:0", from = "policy:9" })
     assert.equal(2, core.rules(table_of):decide("a.example", 443).row)
     assert.is_false(allowed(core.rules(table_of), "b.example", 8080))
+    assert.is_false(allowed(core.rules(table_of), "127.0.0.1", 8080))
   end)
 
   it("are refused with a sentence when a plan's value is none", function()

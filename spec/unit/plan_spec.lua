@@ -2,7 +2,6 @@
 local language = require "spec.support.language"
 local plan = require "moonbox.plan"
 local policy = require "moonbox.policy"
-local unbuilt = require "moonbox.unbuilt"
 
 local function compile(text, host)
   return plan.compile(assert(language.policy(text)), host or language.host)
@@ -162,36 +161,6 @@ describe("a plan", function()
     assert.is_nil(made)
     assert.equal(2, diagnostics[1].line)
     assert.truthy(diagnostics[1].text:find('"/srv/link" leads to "/run/user/0"', 1, true))
-  end)
-end)
-
-describe("what is not built yet", function()
-  after_each(language.clean)
-
-  it("is listed with its line", function()
-    local p = compile([[return policy "x" {
-  network = {
-    allow { "b.org" },
-    publish { 8080 } },
-}]])
-    local list = unbuilt.list(p)
-    assert.equal(1, #list)
-    assert.truthy(list[1].from:match(":4$"))
-    assert.truthy(unbuilt.sentence(p):find("not built yet", 1, true))
-  end)
-
-  it("is nothing for the shipped policies", function()
-    for _, name in ipairs { "base", "offline", "codex" } do
-      local p = plan.compile(assert(policy.load(name)), language.host)
-      assert.same({}, unbuilt.list(p))
-      assert.is_nil(unbuilt.sentence(p))
-    end
-  end)
-
-  it("is left out by a step that narrows its network", function()
-    local p = compile [[return policy "x" { network = { allow { "b.org" }, publish { 8080 } } }]]
-    assert.equal(1, #unbuilt.list(p))
-    assert.same({}, unbuilt.list(plan.narrow(p, { network = "none" })))
   end)
 end)
 

@@ -132,7 +132,8 @@ return policy "x" {
     assert.equal("127.0.0.1:0", of 'publish { 80, 443, on = "127.0.0.1:0" }')
     for _, text in ipairs { 'resolver = "192.0.2.53:0"', 'resolver = "192.0.2.53:65536"', 'resolver = "dns.example"',
       'resolver = "192.0.2.0/24"', 'publish { 80, on = "0.0.0.0:0" }', 'publish { 80, on = "192.0.2.1:80" }',
-      'publish { 80, 81, on = "127.0.0.1:9" }', 'publish { 80, on = "localhost:0" }', "publish { 0 }" } do
+      'publish { 80, 81, on = "127.0.0.1:9" }', 'publish { 80, on = "localhost:0" }', "publish { 0 }",
+      "publish { 53 }", "publish { 1 }" } do
       assert.is_nil(language.policy('return policy "x" { network = { ' .. text .. ' } }'), text)
     end
   end)

@@ -164,6 +164,13 @@ local function listener(plan, options)
   end
 end
 
+-- With --json the events of moonbox.sandbox.open say it.
+local function tell_published(box, options)
+  for _, one in ipairs(box and not options.json and box.published or {}) do
+    say(("port %d of the sandbox is %s here (%s)"):format(one.port, one.at, one.rule))
+  end
+end
+
 -- Opens a sandbox for the plan, runs the command and ends both. Returns the exit code.
 local function run_plan(plan, command, wanted, options)
   local kept, unkept = open_record(plan)
@@ -173,6 +180,7 @@ local function run_plan(plan, command, wanted, options)
   end
   local box, message, code = require("moonbox.sandbox").open(plan, { signals = true, early = true,
     on_event = listener(plan, options), flows = kept and kept.flows })
+  tell_published(box, options)
   local outcome = box and run(box, command, wanted, options) or { code = code, sentence = message }
   local closed, trouble = true, nil
   if box then closed, trouble = box:close() end

@@ -2,13 +2,13 @@
 local M = {
   about = "says what a policy means on this host, and which line decided each row",
   usage = "moonbox explain [--json] POLICY",
-  options = { { "--json", "prints { policy, about, file, extends, rows, unbuilt } as JSON" } },
+  options = { { "--json", "prints { policy, about, file, extends, rows } as JSON" } },
 }
 
-local function as_json(data, rows, unbuilt)
+local function as_json(data, rows)
   local json = require "moonbox.json"
   return json.encode({ policy = data.name, about = data.about, file = data.file, extends = data.extends,
-    rows = json.array(rows), unbuilt = json.array(unbuilt) }, { pretty = true }) .. "\n"
+    rows = json.array(rows) }, { pretty = true }) .. "\n"
 end
 
 function M.run(args)
@@ -26,8 +26,7 @@ function M.run(args)
   if not plan then return 65 end
   local explain = require "moonbox.explain"
   local rows = explain.rows(data, plan, require("moonbox.holding").levels(plan))
-  local unbuilt = require("moonbox.unbuilt").list(plan)
-  sys.write(1, o.json and as_json(data, rows, unbuilt) or explain.text(data, rows, unbuilt))
+  sys.write(1, o.json and as_json(data, rows) or explain.text(data, rows))
   return 0
 end
 

@@ -69,6 +69,7 @@ function M.line(flow)
   local function bytes(n) return n and flows.size(n) or "" end
   local seconds = flow.time and flow.time >= 0 and flow.time < 2 ^ 40 and flow.time or 0
   local name = (flow.name or "") .. (flow.port and ("%s%d"):format(":", flow.port) or "")
+  if flow.direction == "in" then name = "published " .. name end
   if flow.protocol and flow.protocol ~= "tcp" then name = name .. "/" .. flow.protocol end
   local cells = { os.date("!%H:%M:%S", math.floor(seconds)) .. (".%03d"):format(math.floor(seconds % 1 * 1000)),
     flow.step or "", flow.verdict, name, flow.address or "", bytes(flow.up), bytes(flow.down), why(flow) }
