@@ -26,7 +26,8 @@ NEED_TEST = $(NEED_DEMO) /usr/bin/busted=lua-busted box:python3=python3 script=b
 	setpriv=util-linux ps=procps setcap=libcap2-bin ip=iproute2 \
 	box:curl=curl openssl=openssl dropbear=dropbear-bin box:ssh=openssh-client
 ifeq ($(MOONBOX_MUST_RUN),1)
-NEED_TEST += box:javac=default-jdk-headless box:musl-gcc=musl-tools /usr/bin/pip3=python3-pip
+NEED_TEST += box:javac=default-jdk-headless box:musl-gcc=musl-tools /usr/bin/pip3=python3-pip \
+	/usr/lib/python3/dist-packages/requests=python3-requests pg_createcluster=postgresql
 endif
 NEED_CHECK = luacheck=lua-check clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck
 NEED_BENCH = bwrap=bubblewrap setpriv=util-linux ip=iproute2 nft=nftables slirp4netns=slirp4netns pasta=passt

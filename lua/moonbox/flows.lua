@@ -14,7 +14,8 @@ local CHUNK = 65536
 local MOST_HOSTS, MOST_LISTED, MOST_NAMED = 10000, 500, 3
 
 local FIELDS = { event = "string", direction = "string", id = "number", time = "number", step = "string",
-  name = "string", address = "string", port = "number", protocol = "string", type = "string", sni = "string", verdict = "string", rule = "string",
+  name = "string", address = "string", port = "number",
+  protocol = "string", type = "string", sni = "string", verdict = "string", rule = "string",
   reason = "string", outcome = "string", watch = "boolean", open = "boolean", up = "number", down = "number",
   seconds = "number", count = "number" }
 

@@ -8,7 +8,7 @@ local function euid()
 end
 
 local function tool(name)
-  local handle = io.popen("command -v " .. name .. " 2>/dev/null")
+  local handle = io.popen((name:find("/", 1, true) and "ls -d " or "command -v ") .. name .. " 2>/dev/null")
   local found = handle:read("*a") ~= ""
   handle:close()
   return found
@@ -21,7 +21,7 @@ end
 
 local modes = { root = true, user = true }
 
---- `what`: "root", "user", or a program's name. Call it from the body of an `it`.
+--- `what`: "root", "user", a program's name, or a path, in which the shell's `*` may stand. Call it from the body of an `it`.
 function M.need(what, reason)
   if modes[what] then
     if M.name() ~= what then getfenv(2).pending(reason) end

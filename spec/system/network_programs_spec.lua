@@ -5,7 +5,7 @@ local mode = require "support.mode"
 
 local ROWS = [[
   allow { "allowed.test", "*.allowed.test" },
-  allow_internal { "10.7.7.7:5432", why = "the team's database" },
+  allow_internal { "10.7.7.7:5432", why = "the team's database" },  hosts = { db = "10.7.7.7" },
 ]]
 
 local ZONE = {
@@ -47,6 +47,48 @@ int main(void) {
   return 0;
 }
 ]]
+
+-- What a WebSocket library does on top of node's own client (RFC 6455), over plain HTTP and over TLS.
+local WEBSOCKET = [[
+const client = { ws: require("http"), wss: require("https") };
+function talk(url, text) {
+  const { protocol, hostname } = new URL(url);
+  const scheme = protocol.slice(0, -1);
+  return new Promise((done) => {
+    const request = client[scheme].request({ hostname, path: "/ws", headers: { Connection: "Upgrade", Upgrade: "websocket",
+      "Sec-WebSocket-Version": 13, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" } });
+    request.on("upgrade", (response, socket) => {
+      const body = Buffer.from(text);
+      socket.on("data", (frame) => { console.log(scheme, frame.subarray(2).toString()); socket.end(); done(); });
+      socket.write(Buffer.concat([Buffer.from([0x81, 0x80 | body.length, 0, 0, 0, 0]), body]));
+    });
+    request.on("error", (error) => { console.log(scheme, error.code); done(); });
+    request.end();
+  });
+}
+(async () => {
+  await talk("ws://allowed.test", "over HTTP");
+  await talk("wss://allowed.test", "over TLS");
+  await talk("wss://evil.test", "nowhere");
+})();
+]]
+
+-- A database of the lab's own, for as long as `use()` runs: PostgreSQL never runs as root.
+local function with_database(use)
+  local folder, bin = lab.folder .. "/postgres", "$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)"
+  local as = mode.name() == "root" and "setpriv --reuid=65534 --regid=65534 --clear-groups " or ""
+  local data = box.home .. "/data"
+  local function must(command)
+    local done = box.shell(command)
+    assert(done.code == 0, done.stderr .. done.stdout)
+  end
+  must(("mkdir -m 777 %s %s"):format(folder, data))
+  must(("%s%s/initdb -D %s/db -U lab -A trust -N --no-instructions"):format(as, bin, data))
+  must(("%s%s/pg_ctl -D %s/db -w -l %s/log -o '-k %s -c listen_addresses= -F' start >&2"):format(as, bin, data, data, folder))
+  local worked, why = pcall(use)
+  box.shell(("%s%s/pg_ctl -D %s/db -w -m immediate stop"):format(as, bin, data))
+  assert(worked, why)
+end
 
 describe("programs through the gateway", function()
   local policy
@@ -111,6 +153,48 @@ async def main():
 asyncio.run(main())
 EOF
 ]])
+  end)
+
+  it("node: WebSockets", function()
+    assert.equal("ws over HTTP\nwss over TLS\nwss ENOTFOUND\n", run([[
+      export SSL_CERT_FILE=/opt/lab/ca.pem NODE_OPTIONS=--use-openssl-ca
+      cat > talk.js <<'EOF'
+]] .. WEBSOCKET .. [[
+EOF
+      node talk.js]]))
+  end)
+
+  it("python: requests", function()
+    mode.need("/usr/lib/python3/dist-packages/requests", "it is what is tried")
+    assert.equal("hello from 203.0.113.10\nConnectionError\n", run [[
+      export REQUESTS_CA_BUNDLE=/opt/lab/ca.pem
+      python3 - <<'EOF'
+import requests
+with requests.Session() as session:
+    for _ in range(3):
+        text = session.get("https://allowed.test/hello").text
+    print(text, end="")
+try:
+    requests.get("https://evil.test/hello")
+except requests.exceptions.ConnectionError as why:
+    print(type(why).__name__)
+EOF
+]])
+  end)
+
+  it("psql, to the one internal server that a row opens", function()
+    mode.need("/usr/lib/postgresql/*/bin/postgres", "it is the server")
+    mode.need("/usr/lib/postgresql/*/bin/psql", "it is what is tried")
+    with_database(function()
+      assert.equal("42\n10000\nrefused\nrefused\n", run [[
+        psql="$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)/psql -XAt -U lab postgres"
+        $psql -h db -c 'select 6 * 7'
+        seq 10000 | $psql -h 10.7.7.7 -c 'create temp table t (n int)' -c '\copy t from pstdin' -c 'select count(*) from t' |
+          tail -n 1
+        for where in "-h 10.7.7.8" "-h db -p 5433"; do
+          $psql $where -c 'select 1' 2>&1 | grep -q refused && echo refused
+        done]])
+    end)
   end)
 
   it("pip", function()
