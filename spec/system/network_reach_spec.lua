@@ -1,0 +1,210 @@
+-- What a sandbox with a network still does not reach: the host, other sandboxes, internal addresses however they are written,
+-- its own walls; and what it reaches no more once its policy has changed. In the lab.
+local box = require "support.box"
+local lab = require "support.lab"
+
+local ZONE = {
+  ["allowed.test"] = { A = { "203.0.113.10" } }, ["sub.allowed.test"] = { A = { "203.0.113.10" } },
+  ["host.test"] = { A = { "198.51.100.2" } }, ["lan.test"] = { A = { "192.168.77.2" } },
+  ["unreachable.test"] = { A = { "203.0.113.98" } },
+}
+
+-- Servers on every kind of address of the host, for as long as `use(port)` runs.
+local function with_listener(use)
+  local stop = box.home .. "/stop"
+  os.remove(stop)
+  local handle = io.popen(([[python3 -c '
+import os, socket, threading, time
+tcp = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+abstract = socket.socket(socket.AF_UNIX)
+abstract.bind("\0moonbox-lab-host")
+abstract.listen()
+print(tcp.getsockname()[1], flush=True)
+def serve():
+    while True:
+        tcp.accept()[0].sendall(b"the host")
+threading.Thread(target=serve, daemon=True).start()
+while not os.path.exists("%s"):
+    time.sleep(0.05)
+']]):format(stop))
+  local port = handle:read("*n")
+  local worked, why = pcall(use, port)
+  io.open(stop, "w"):close()
+  handle:close()
+  assert(worked, why)
+end
+
+local function plan_of(rows)
+  return assert(require("moonbox.plan").load(lab.policy(rows)))
+end
+
+describe("a sandbox with a network", function()
+  setup(box.enter)
+  teardown(box.leave)
+  before_each(function() lab.names(ZONE) end)
+
+  it("reaches no address of the host's, public ones included, by number or by name (58)", function()
+    with_listener(function(port)
+      local open, wanted, outside = lab.policy '  otherwise = "allow",\n', {}, {}
+      for _, address in ipairs { "127.0.0.1", "::1", "0.0.0.0", "198.51.100.2", "192.168.77.2", "2001:db8:51::2", "host.test",
+        "lan.test", "100.64.0.30", "::ffff:198.51.100.2" } do
+        wanted["connect," .. address .. "," .. port] = "ECONNREFUSED"
+      end
+      for _, address in ipairs { "127.0.0.1", "::1", "198.51.100.2", "192.168.77.2", "2001:db8:51::2" } do
+        outside["connect," .. address .. "," .. port] = "ok"
+      end
+      lab.expect_outside(outside)
+      lab.expect(open, wanted)
+    end)
+  end)
+
+  it("neither sees nor reaches abstract sockets of the host (61)", function()
+    with_listener(function()
+      local script = [[python3 -c '
+import socket
+try: socket.socket(socket.AF_UNIX).connect("\0moonbox-lab-host"); print("reached")
+except OSError as why: print(why.strerror)'; grep -q moonbox-lab-host /proc/net/unix && echo listed || echo none]]
+      assert.equal("reached\nlisted\n", box.shell(script).stdout)
+      local inside = lab.exec(lab.policy 'allow { "allowed.test" },', { "/bin/sh", "-c", script })
+      assert.equal("Connection refused\nnone\n", inside.stdout, inside.stderr)
+    end)
+  end)
+
+  it("reaches no other sandbox, and not the ports that it publishes (58, 60)", function()
+    local server = plan_of "publish { 8080 },"
+    local other = box.open(plan_of '  otherwise = "allow",\n')
+    local first = box.open(server)
+    local published = first.published[1].at:match("(%d+)$")
+    local outcome = assert(first:exec { run = { "/usr/bin/python3", "-c", [[
+import socket
+listener = socket.create_server(("::", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
+print("up", flush=True)
+listener.accept()]] }, time = 60, on_output = function()
+      local found = assert(other:exec { run = { "/usr/bin/python3", "-c", ([[
+import errno, socket
+for address in "127.0.0.1", "::1", "100.64.0.30", "fd53:6278::2", "198.51.100.2":
+    for port in 8080, %s:
+        try: socket.create_connection((address, port), 10); print("reached", address, port)
+        except OSError as why: print(errno.errorcode[why.errno])]]):format(published) } })
+      assert.equal(("ECONNREFUSED\n"):rep(10), found.stdout, found.stderr)
+      lab.try_outside { "connect,127.0.0.1," .. published }
+    end })
+    assert.equal(0, outcome.code, outcome.stderr)
+    assert(first:close())
+    assert(other:close())
+  end)
+
+  it("is refused internal addresses however they are written, at once, and no packet leaves (57, 62)", function()
+    local open = lab.policy '  otherwise = "allow",\n'
+    local tries = {}
+    for _, address in ipairs { "10.0.0.1", "127.1", "0", "0.0.0.0", "2130706433", "0x7f.1", "0177.0.0.1", "::", "::1",
+      "::127.0.0.1", "::ffff:10.0.0.1", "::ffff:a9fe:a9fe", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:0a00:0001::1", "2001::1",
+      "fec0::1", "fd00:ec2::254", "169.254.169.254", "2852039166", "100.64.1.1", "192.0.0.1", "198.18.200.200", "224.0.0.1",
+      "240.0.0.1", "255.255.255.255", "172.16.0.1", "192.168.1.1", "ff02::1", "0xa9fea9fe" } do
+      tries[#tries + 1] = "connect," .. address .. ",80"
+    end
+    for _, address in ipairs { "203.0.113.10", "224.0.0.251", "255.255.255.255", "2001:db8:113::10", "ff02::fb" } do
+      tries[#tries + 1] = "udp," .. address .. ",443"
+    end
+    local point, began = lab.now(), require("moonbox.core").sys.monotonic()
+    for try, answer in pairs(lab.try(open, tries)) do
+      local silent = try:match("^udp") and answer == "silent"
+      assert.is_true(silent or answer:match("^E%u+$") ~= nil and answer ~= "ETIMEDOUT", try .. " " .. answer)
+    end
+    assert.is_true(require("moonbox.core").sys.monotonic() - began < 10)
+    assert.same({}, lab.packets(point))
+  end)
+
+  it("is told what the far end would tell it", function()
+    local policy = lab.policy 'allow { "allowed.test", "unreachable.test" },'
+    local point = lab.now()
+    lab.expect(policy, {
+      ["connect,unreachable.test,80"] = "EHOSTUNREACH",
+      ["fastopen,allowed.test,7"] = "ok",
+      ["from,192.0.2.77,allowed.test,7"] = "ok",
+      ["reset,allowed.test,2004"] = "ok",
+      ["connect,100.64.0.30,1"] = "ECONNREFUSED",
+      ["connect,127.0.0.1,1"] = "ECONNREFUSED",
+    })
+    local ended = {}
+    assert(box.wait_for(function()
+      ended = lab.log("streams", point, { event = "end", port = 2004 })
+      return #ended > 0
+    end, 10))
+    assert.equal("reset", ended[1]["end"])
+  end)
+
+  it("can't touch the walls: tables, routes, links, sockets of another kind (isolation)", function()
+    local script = [[
+import ctypes, socket, errno
+def say(name, act):
+    try: act(); print(name, "done")
+    except OSError as why: print(name, errno.errorcode[why.errno])
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*arguments):
+    if libc.syscall(*arguments) < 0: raise OSError(ctypes.get_errno(), "")
+def route(kind):
+    handle = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    handle.send(bytes([28, 0, 0, 0, kind, 0, 5, 6, 1, 0, 0, 0, 0, 0, 0, 0]) + bytes(12))
+    code = int.from_bytes(handle.recv(4096)[16:20], "little", signed=True)
+    if code: raise OSError(-code, "")
+for name, family, kind, number in ("netfilter", 16, 3, 12), ("packet", 17, 3, 768), ("raw", 2, 3, 255), ("vsock", 40, 1, 0):
+    say(name, lambda: socket.socket(family, kind, number))
+say("route", lambda: route(24))
+say("link", lambda: route(16))
+say("unshare", lambda: call(272, 0x50000000))
+say("bpf", lambda: call(321, 0, 0, 0))
+for number, value in (19, 1), (75, 1):
+    say("option%d" % number, lambda: socket.socket().setsockopt(socket.SOL_IP if number == 19 else 41, number, value))
+for name in "tcp_syncookies", "tcp_congestion_control", "ip_unprivileged_port_start", "ip_forward":
+    say(name, lambda: open("/proc/sys/net/ipv4/" + name, "w").write("1"))
+]]
+    local result = lab.exec(lab.policy 'allow { "allowed.test" },', { "/usr/bin/python3", "-c", script })
+    assert.equal(0, result.code, result.stderr)
+    assert.is_nil(result.stdout:find("done", 1, true), result.stdout)
+    assert.equal(14, select(2, result.stdout:gsub("\n", "")), result.stdout)
+  end)
+end)
+
+describe("new rules for a sandbox that runs", function()
+  setup(box.enter)
+  teardown(box.leave)
+  before_each(function() lab.names(ZONE) end)
+
+  local HOLD = [[
+import socket, sys, time
+held = {name: socket.create_connection((name, 7), 20) for name in ("allowed.test", "sub.allowed.test")}
+for each in held.values(): each.sendall(b"x\n"); each.recv(2)
+print("held", flush=True)
+each = held["sub.allowed.test"]
+try: print("cut" if not each.recv(1) else "more")
+except OSError as why: print(why.strerror)
+held["allowed.test"].sendall(b"y\n")
+print(held["allowed.test"].recv(2).decode().strip())
+try: socket.create_connection(("sub.allowed.test", 7), 20); print("reached")
+except OSError as why: print(type(why).__name__)
+]]
+
+  it("cut what they do not allow within a second, keep the rest, and change no other sandbox (76)", function()
+    local core = require "moonbox.core"
+    local wide = 'allow { "allowed.test", "*.allowed.test" },'
+    local opened = box.open(plan_of(wide))
+    local cut_at, heard
+    local outcome = assert(opened:exec { run = { "/usr/bin/python3", "-c", HOLD }, time = 60, on_output = function(_, bytes)
+      if bytes:find("held", 1, true) then
+        local narrow = core.rules(plan_of('allow { "allowed.test" },').network):bytes()
+        local set, _, code = opened.running:set_rules(narrow:sub(1, -2))
+        assert.is_nil(set)
+        assert.equal("EBADMSG", code)
+        cut_at = core.sys.monotonic()
+        assert(opened.running:set_rules(narrow))
+      else
+        heard = heard or core.sys.monotonic()
+      end
+    end })
+    assert.equal("held\nConnection reset by peer\ny\ngaierror\n", outcome.stdout, outcome.stderr)
+    assert.is_true(heard - cut_at < 1)
+    assert(opened:close())
+    lab.expect(lab.policy(wide), { ["connect,sub.allowed.test,7"] = "ok" })
+  end)
+end)
