@@ -18,7 +18,8 @@ import tarfile
 import time
 import zipfile
 
-SITES = ["allowed.test", "*.allowed.test", "evil.test", "evilallowed.test", "*.search.test"]
+# The last is the code host of `make demo`, once dns.json says so.
+SITES = ["allowed.test", "*.allowed.test", "evil.test", "evilallowed.test", "*.search.test", "github.com"]
 PROJECT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples", "demo", "project")
 KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 

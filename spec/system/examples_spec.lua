@@ -1,5 +1,6 @@
 -- Every example runs and does what its first lines say.
-local runs = require "spec.support.runs"
+local mode = require "support.mode"
+local runs = require "support.runs"
 
 local function has(text, part)
   assert.truthy(text:find(part, 1, true), ("%q isn't in:\n%s"):format(part, text))
@@ -68,11 +69,15 @@ describe("the examples", function()
   end)
 
   it("have a demo that runs the agent's task and proves its patch", function()
-    if runs.shell("command -v npm") ~= 0 then return pending("the demo needs node and npm") end
+    for _, tool in ipairs { "npm", "python3", "ip", "openssl", "/usr/sbin/dropbear", "ssh" } do
+      mode.need(tool, "the demo needs it")
+    end
     local code, out, err = runs.shell("TMPDIR=" .. folder .. " sh examples/demo/run.sh")
     assert.equal(0, code, out .. err)
     has(out, "+  return DAYS[month - 1];")
     has(out, "# pass 3")
+    has(out, "github.com:443")
+    has(out, "the same over ssh")
     local _, left = runs.shell("ls -A " .. folder)
     assert.equal("", left)
   end)

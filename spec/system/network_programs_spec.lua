@@ -135,6 +135,7 @@ describe("programs through the gateway", function()
     assert.equal("function\nhello from 203.0.113.10\nENOTFOUND\n", run [[
       export SSL_CERT_FILE=/opt/lab/ca.pem NODE_OPTIONS=--use-openssl-ca
       npm install --cafile=/opt/lab/ca.pem --no-audit --no-fund --registry=https://npm.allowed.test/npm/ leap-years >&2
+      rm -r node_modules && npm ci --cafile=/opt/lab/ca.pem --no-audit --no-fund --registry=https://npm.allowed.test/npm/ >&2
       node -e 'console.log(typeof (require("leap-years").isLeapYear || require("leap-years")))'
       node -e 'fetch("https://allowed.test/hello").then(async r => { process.stdout.write(await r.text());
         fetch("https://evil.test/hello").catch(e => console.log(e.cause.code)) })']])
