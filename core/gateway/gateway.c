@@ -39,6 +39,7 @@ enum {
     OTHER_DESCRIPTORS = 256,
     REFUSALS_IN_DETAIL = 200, /* a second */
     NEW_NAMES = 300,          /* a minute */
+    ANSWER_SECONDS = 5,       /* that a supervisor waits for its gateway */
 };
 
 /* What the process keeps of its parent's descriptors: these, the listeners, and the flow log where there is one. */
@@ -130,21 +131,22 @@ static void count(const struct gateway *gateway, struct gateway_counters *counte
                                           gateway->capture.mode};
 }
 
-static void answer_failed(int control, const struct err *err)
+static void answer_failed(int control, uint32_t id, const struct err *err)
 {
     struct wire_failed failed = {.code = err->code};
     snprintf(failed.text, sizeof failed.text, "%s", err->text);
-    wire_send(control, WIRE_FAILED, 0, &failed, sizeof failed, NULL, 0);
+    wire_send(control, WIRE_FAILED, id, &failed, sizeof failed, NULL, 0);
 }
 
-static void answer_counters(struct gateway *gateway)
+static void answer_counters(struct gateway *gateway, uint32_t id)
 {
     struct gateway_counters counters;
     count(gateway, &counters);
-    wire_send(gateway->control_fd, WIRE_COUNTERS, 0, &counters, sizeof counters, NULL, 0);
+    wire_send(gateway->control_fd, WIRE_COUNTERS, id, &counters, sizeof counters, NULL, 0);
 }
 
-static _Noreturn void finish(struct gateway *gateway, bool answer)
+/* `asked`: who asked for the end and is answered; NULL nobody. */
+static _Noreturn void finish(struct gateway *gateway, const struct wire_header *asked)
 {
     while (gateway->conns) {
         struct conn *conn = gateway->conns;
@@ -154,8 +156,8 @@ static _Noreturn void finish(struct gateway *gateway, bool answer)
             conn_refuse(conn, REFUSE_TIMEOUT, conn->rule, "the sandbox ended");
     }
     flows_flush(&gateway->flows, gateway->loop.now, true);
-    if (answer)
-        answer_counters(gateway);
+    if (asked)
+        answer_counters(gateway, asked->id);
     _exit(0);
 }
 
@@ -168,15 +170,15 @@ static void control_ready(struct watch *watch, uint32_t events)
     int fds[WIRE_MAX_FDS];
     cleanup_free char *payload = NULL;
     if (wire_receive(gateway->control_fd, &header, &payload, fds) != 1)
-        finish(gateway, false);
+        finish(gateway, NULL);
     for (int i = 0; i < WIRE_MAX_FDS; i++)
         util_close(&fds[i]);
     if (header.type == WIRE_FINISH)
-        finish(gateway, true);
+        finish(gateway, &header);
     if (header.type == WIRE_RULES && change_rules(gateway, payload, header.length, &err) < 0)
-        answer_failed(gateway->control_fd, &err);
+        answer_failed(gateway->control_fd, header.id, &err);
     else
-        answer_counters(gateway);
+        answer_counters(gateway, header.id);
 }
 
 /* ---- setting up ---- */
@@ -301,7 +303,7 @@ static _Noreturn void run(const struct gateway_request *request, int control, in
     if (result == 0)
         result = watch_all(&gateway, &err);
     if (result < 0) {
-        answer_failed(fds[FD_HAND_OVER], &err);
+        answer_failed(fds[FD_HAND_OVER], 0, &err);
         _exit(1);
     }
     util_close(&user_namespace);
@@ -320,6 +322,10 @@ int gateway_start(struct gateway_process *process, const struct gateway_request 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) < 0)
         return err_sys(err, "make a socket pair");
     process->control = control[0];
+    /* A gateway that stops in the middle of a frame must not stop its supervisor. */
+    const struct timeval patience = {.tv_sec = ANSWER_SECONDS};
+    setsockopt(control[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(control[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, hand_over) < 0) {
         close(control[1]);
         return err_sys(err, "make a socket pair");
@@ -363,29 +369,50 @@ int gateway_wait_serving(int socket, struct err *err)
     return header.type == WIRE_READY ? 0 : err_set(err, EPROTO, "the gateway spoke nonsense");
 }
 
-/* Sends a request and reads the counters that answer it. */
-static int ask(struct gateway_process *process, enum wire_type type, const void *payload, size_t length,
-               struct err *err)
+static int take_reply(struct gateway_process *process, const struct wire_header *header, const void *reply,
+                      struct err *err)
 {
-    enum { ANSWER_MS = 5000 };
-    struct wire_header header;
-    int fds[WIRE_MAX_FDS];
-    cleanup_free char *reply = NULL;
-    struct pollfd polled = {.fd = process->control, .events = POLLIN};
-    if (process->control < 0 || wire_send(process->control, type, 0, payload, length, NULL, 0) < 0)
-        return err_set(err, EPIPE, "the gateway has ended");
-    if (poll(&polled, 1, ANSWER_MS) <= 0)
-        return err_set(err, ETIMEDOUT, "the gateway does not answer");
-    if (wire_receive(process->control, &header, &reply, fds) != 1)
-        return err_set(err, EPIPE, "the gateway has ended");
-    if (header.type == WIRE_FAILED && header.length == sizeof(struct wire_failed)) {
-        const struct wire_failed *failed = (const void *)reply;
+    if (header->type == WIRE_FAILED && header->length == sizeof(struct wire_failed)) {
+        const struct wire_failed *failed = reply;
         return err_set(err, failed->code, "%.*s", (int)sizeof failed->text, failed->text);
     }
-    if (header.type != WIRE_COUNTERS || header.length != sizeof process->last)
+    if (header->type != WIRE_COUNTERS || header->length != sizeof process->last)
         return err_set(err, EPROTO, "the gateway spoke nonsense");
     memcpy(&process->last, reply, sizeof process->last);
     return 0;
+}
+
+/* Sends a request and reads the counters that answer it. An answer that comes after its request was given up bears that
+ * request's number, and is passed over. */
+static int ask(struct gateway_process *process, enum wire_type type, const void *payload, size_t length,
+               struct err *err)
+{
+    struct wire_header header;
+    int fds[WIRE_MAX_FDS];
+    struct pollfd polled = {.fd = process->control, .events = POLLIN};
+    uint32_t id = ++process->asked;
+    double until = util_monotonic() + ANSWER_SECONDS;
+    if (process->control < 0 || wire_send(process->control, type, id, payload, length, NULL, 0) < 0)
+        return err_set(err, EPIPE, "the gateway has ended");
+    for (;;) {
+        cleanup_free char *reply = NULL;
+        double left = until - util_monotonic();
+        int ready = left > 0 ? poll(&polled, 1, (int)(left * 1000) + 1) : 0;
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready <= 0)
+            return err_set(err, ETIMEDOUT, "the gateway does not answer");
+        int got = wire_receive(process->control, &header, &reply, fds);
+        for (int i = 0; i < WIRE_MAX_FDS; i++)
+            util_close(&fds[i]);
+        if (got != 1) {
+            /* Perhaps half a frame was read: nothing that follows could be understood. */
+            util_close(&process->control);
+            return err_set(err, EPIPE, "the gateway has ended");
+        }
+        if (header.id == id)
+            return take_reply(process, &header, reply, err);
+    }
 }
 
 int gateway_set_rules(struct gateway_process *process, const void *rules, size_t length, struct err *err)

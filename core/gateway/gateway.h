@@ -38,6 +38,7 @@ struct gateway_counters {
 struct gateway_process {
     int pidfd, control; /* -1 none */
     int hand_over;      /* the sandbox's child sends the captured network here; ours to close once it has been cloned */
+    uint32_t asked;     /* requests so far, the last one's number */
     bool gone;          /* was seen to have ended by itself */
     struct gateway_counters last;
 };

@@ -36,29 +36,48 @@ static bool no_route(const struct nlmsghdr *header)
     return code == ENETUNREACH || code == EHOSTUNREACH || code == EACCES || code == EINVAL;
 }
 
-bool own_address(int socket, const struct address *address)
+union reply {
+    struct nlmsghdr header;
+    char bytes[4096];
+};
+
+static bool ask(int socket, const struct address *address, uint32_t number)
 {
     struct request request;
     memset(&request, 0, sizeof request);
     request.header.nlmsg_type = RTM_GETROUTE;
     request.header.nlmsg_flags = NLM_F_REQUEST;
+    request.header.nlmsg_seq = number;
     request.route.rtm_family = address->length == 4 ? AF_INET : AF_INET6;
     request.route.rtm_dst_len = (unsigned char)(address->length * 8);
     request.attribute.rta_type = RTA_DST;
     request.attribute.rta_len = (unsigned short)RTA_LENGTH(address->length);
     memcpy(request.address, address->bytes, address->length);
     request.header.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof request.route) + RTA_SPACE(address->length));
-    union {
-        struct nlmsghdr header;
-        char bytes[4096];
-    } reply;
-    ssize_t got;
-    if (send(socket, &request, request.header.nlmsg_len, 0) < 0)
-        return true;
-    do {
-        got = recv(socket, &reply, sizeof reply, 0);
-    } while (got < 0 && errno == EINTR);
-    if (got < (ssize_t)sizeof reply.header || (size_t)got < reply.header.nlmsg_len)
+    return send(socket, &request, request.header.nlmsg_len, 0) >= 0;
+}
+
+/* Sending a question makes the kernel answer it (netlink(7)): what is not there then will not come, and what has another
+ * number answers an earlier question. */
+static bool take(int socket, uint32_t number, union reply *reply)
+{
+    for (;;) {
+        ssize_t got = recv(socket, reply, sizeof *reply, MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < (ssize_t)sizeof reply->header || (size_t)got < reply->header.nlmsg_len)
+            return false;
+        if (reply->header.nlmsg_seq == number)
+            return true;
+    }
+}
+
+bool own_address(int socket, const struct address *address)
+{
+    static uint32_t asked;
+    union reply reply;
+    uint32_t number = ++asked;
+    if (!ask(socket, address, number) || !take(socket, number, &reply))
         return true;
     if (reply.header.nlmsg_type == NLMSG_ERROR)
         return !no_route(&reply.header);
