@@ -14,7 +14,8 @@ static void set_string(lua_State *L, const char *key, const char *string)
     lua_setfield(L, -2, key);
 }
 
-/* sandbox:network() -> { mode="exact" or "accept", connections=, denied=, up=, down= } of its gateway, nil without one
+/* sandbox:network() -> { mode="exact" or "accept", connections=, denied=, up=, down=, cpu_seconds= } of its gateway,
+ * nil without one
  * | nil, message, CODE */
 int bind_sandbox_network(lua_State *L)
 {
@@ -25,12 +26,13 @@ int bind_sandbox_network(lua_State *L)
         return 0;
     if (gateway_count(&sandbox->gateway, &counted, &err) < 0)
         return bind_failure(L, &err);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     set_string(L, "mode", counted.mode == CAPTURE_EXACT ? "exact" : "accept");
     set_number(L, "connections", (double)counted.opened);
     set_number(L, "denied", (double)counted.denied);
     set_number(L, "up", (double)counted.up);
     set_number(L, "down", (double)counted.down);
+    set_number(L, "cpu_seconds", (double)counted.cpu_us / 1e6);
     return 1;
 }
 

@@ -33,6 +33,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 enum {
     MOST_CONNECTIONS = 16384,
@@ -127,8 +128,14 @@ static int change_rules(struct gateway *gateway, const void *bytes, size_t lengt
 
 static void count(const struct gateway *gateway, struct gateway_counters *counters)
 {
-    *counters = (struct gateway_counters){gateway->opened, gateway->denied, gateway->bytes_up, gateway->bytes_down,
-                                          gateway->capture.mode};
+    struct timespec cpu = {0};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    *counters = (struct gateway_counters){.opened = gateway->opened,
+                                          .denied = gateway->denied,
+                                          .up = gateway->bytes_up,
+                                          .down = gateway->bytes_down,
+                                          .mode = gateway->capture.mode,
+                                          .cpu_us = (uint64_t)cpu.tv_sec * 1000000u + (uint64_t)cpu.tv_nsec / 1000u};
 }
 
 static void answer_failed(int control, uint32_t id, const struct err *err)

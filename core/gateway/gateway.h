@@ -33,6 +33,7 @@ struct gateway_request {
 struct gateway_counters {
     uint64_t opened, denied, up, down; /* connections; refusals of every kind; bytes */
     uint64_t mode;                     /* enum capture_mode */
+    uint64_t cpu_us; /* processor time of the gateway itself, which no control group of the sandbox has */
 };
 
 struct gateway_process {

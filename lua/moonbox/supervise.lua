@@ -3,7 +3,8 @@
 --
 -- An outcome: { code = 0..255, signal = "KILL" or nil, ended_by = nil, "time", "memory", "disk", "interrupted" or
 -- "killed", sentence, stdout, stderr, dropped = bytes that were not kept, seconds, usage = { cpu_seconds, memory_peak,
--- processes, disk } }.
+-- processes, disk, network = { connections, denied, up, down, cpu_seconds, mode } of the gateway so far, whose
+-- processor time is not in cpu_seconds } }.
 local core = require "moonbox.core"
 local disk = require "moonbox.disk"
 local holding = require "moonbox.holding"
@@ -132,6 +133,7 @@ function on.timeout() end
 -- Killing everything is also what makes a command end that has stopped itself or ignores SIGTERM.
 local function kill_everything(run)
   run.counted = run.box.running:usage()
+  run.counted.network = run.box.running:network()
   run.box:close()
   run.over = true
 end
@@ -223,6 +225,7 @@ local function count(run)
   local usage = run.usage
   usage.cpu_seconds = counted.cpu_seconds or exit.cpu_seconds
   usage.disk = counted.disk or usage.disk
+  usage.network = counted.network or (run.box.running and run.box.running:network()) or nil
   usage.memory_peak = counted.memory_peak or math.max(usage.memory_peak or 0, exit.peak_rss or 0)
   return usage
 end
