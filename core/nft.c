@@ -129,7 +129,7 @@ void nft_payload_is(struct nft *nft, uint32_t base, uint32_t offset, const void 
     compare(nft, NFT_CMP_EQ, value, size);
 }
 
-void nft_transport_byte_is_not(struct nft *nft, uint32_t offset, uint8_t bits, uint8_t value)
+static void transport_byte(struct nft *nft, uint32_t offset, uint8_t bits, uint32_t comparison, uint8_t value)
 {
     const uint8_t none = 0;
     payload(nft, NFT_PAYLOAD_TRANSPORT_HEADER, offset, 1);
@@ -140,7 +140,17 @@ void nft_transport_byte_is_not(struct nft *nft, uint32_t offset, uint8_t bits, u
     data(nft, NFTA_BITWISE_MASK, &bits, 1);
     data(nft, NFTA_BITWISE_XOR, &none, 1);
     end(nft, expression);
-    compare(nft, NFT_CMP_NEQ, &value, 1);
+    compare(nft, comparison, &value, 1);
+}
+
+void nft_transport_byte_is(struct nft *nft, uint32_t offset, uint8_t bits, uint8_t value)
+{
+    transport_byte(nft, offset, bits, NFT_CMP_EQ, value);
+}
+
+void nft_transport_byte_is_not(struct nft *nft, uint32_t offset, uint8_t bits, uint8_t value)
+{
+    transport_byte(nft, offset, bits, NFT_CMP_NEQ, value);
 }
 
 void nft_verdict(struct nft *nft, int code, const char *chain)

@@ -37,7 +37,8 @@ void nft_rule_end(struct nft *nft);
 /* Matches: a NFT_META_… value, bytes at an offset of a header (NFT_PAYLOAD_…), equal to `value`. */
 void nft_meta_is(struct nft *nft, uint32_t key, const void *value, size_t size);
 void nft_payload_is(struct nft *nft, uint32_t base, uint32_t offset, const void *value, size_t size);
-/* One byte of the transport header, masked, isn't `value`. */
+/* One byte of the transport header, masked, is or isn't `value`. */
+void nft_transport_byte_is(struct nft *nft, uint32_t offset, uint8_t mask, uint8_t value);
 void nft_transport_byte_is_not(struct nft *nft, uint32_t offset, uint8_t mask, uint8_t value);
 
 /* Verdicts: NF_ACCEPT and the like, or NFT_JUMP and NFT_GOTO with a chain. */

@@ -33,6 +33,7 @@
  *      log group 1 snaplen 64 reject with icmpx port-unreachable
  *    }
  *    chain hold { type filter hook output priority -160; policy accept;
+ *      meta l4proto tcp tcp flags & (rst|ack) == rst queue num 1 bypass
  *      meta l4proto tcp tcp flags & (syn|ack) != syn accept
  *      jump local
  *      meta l4proto tcp queue num 1 bypass
@@ -113,12 +114,13 @@ static void local_rules(struct nft *nft)
     port_rule(nft, local, IPPROTO_UDP, 2, RULESET_DNS_PORT);
 }
 
+enum { TCP_FLAGS = 13 }; /* offset in the header, RFC 9293 section 3.1 */
+
 static void established_rule(struct nft *nft, const char *chain)
 {
-    enum { FLAGS = 13 }; /* offset in the header, RFC 9293 section 3.1 */
     nft_rule(nft, chain, "add the rule for established connections");
     protocol_is(nft, IPPROTO_TCP);
-    nft_transport_byte_is_not(nft, FLAGS, TH_SYN | TH_ACK, TH_SYN);
+    nft_transport_byte_is_not(nft, TCP_FLAGS, TH_SYN | TH_ACK, TH_SYN);
     nft_verdict(nft, NF_ACCEPT, NULL);
     nft_rule_end(nft);
 }
@@ -188,18 +190,35 @@ static void mark_rule(struct nft *nft, uint32_t mark)
     nft_rule_end(nft);
 }
 
-/* A verdict on a queued packet goes on with the next chain, so marks are looked at in one of their own. */
-static void hold_syns(struct nft *nft, enum ruleset_queue queue)
+static void queue_it(struct nft *nft, enum ruleset_queue queue)
 {
-    nft_base_chain(nft, hold, NF_INET_LOCAL_OUT, BEFORE_FILTERS, NF_ACCEPT);
-    established_rule(nft, hold);
-    local_jump(nft, hold);
-    nft_rule(nft, hold, "add a queue rule (kernel modules nft_queue, nfnetlink_queue)");
-    protocol_is(nft, IPPROTO_TCP);
     if (queue == RULESET_QUEUE_TARGET)
         nft_queue_target(nft, CAPTURE_QUEUE_NUMBER);
     else
         nft_queue(nft, CAPTURE_QUEUE_NUMBER);
+}
+
+/* What the kernel sends where it found no socket for a packet (RFC 9293 section 3.10.7.1); the reset of a socket carries an
+ * ACK, and so does the refusal of a SYN. */
+static void hold_resets(struct nft *nft, enum ruleset_queue queue)
+{
+    nft_rule(nft, hold, "add a queue rule for resets (kernel modules nft_queue, nfnetlink_queue)");
+    protocol_is(nft, IPPROTO_TCP);
+    nft_transport_byte_is(nft, TCP_FLAGS, TH_RST | TH_ACK, TH_RST);
+    queue_it(nft, queue);
+    nft_rule_end(nft);
+}
+
+/* A verdict on a queued packet goes on with the next chain, so marks are looked at in one of their own. */
+static void hold_syns(struct nft *nft, enum ruleset_queue queue)
+{
+    nft_base_chain(nft, hold, NF_INET_LOCAL_OUT, BEFORE_FILTERS, NF_ACCEPT);
+    hold_resets(nft, queue);
+    established_rule(nft, hold);
+    local_jump(nft, hold);
+    nft_rule(nft, hold, "add a queue rule (kernel modules nft_queue, nfnetlink_queue)");
+    protocol_is(nft, IPPROTO_TCP);
+    queue_it(nft, queue);
     nft_rule_end(nft);
     nft_base_chain(nft, out, NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER, NF_ACCEPT);
     mark_rule(nft, CAPTURE_MARK_REFUSED);

@@ -42,6 +42,12 @@ void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t pac
     dial_start(conn);
 }
 
+void arrive_reset(struct gateway *gateway, const struct tuple *tuple, uint32_t packet)
+{
+    const struct tuple client = {tuple->target, tuple->source, tuple->target_port, tuple->source_port};
+    queue_verdict(gateway, packet, !conn_is_open(gateway, &client), 0);
+}
+
 static bool read_tuple(int fd, const struct sockaddr_storage *source, struct tuple *tuple)
 {
     struct sockaddr_storage target = {0};

@@ -35,22 +35,32 @@ static bool same(const struct tuple *a, const struct tuple *b)
 
 struct conn *conn_waiting(struct gateway *gateway, const struct tuple *tuple)
 {
-    struct conn *conn = gateway->waiting[hash(tuple)];
-    while (conn && !same(&conn->tuple, tuple))
+    struct conn *conn = gateway->by_tuple[hash(tuple)];
+    while (conn && !(conn->waiting && same(&conn->tuple, tuple)))
         conn = conn->same_hash;
     return conn;
 }
 
-void conn_unhash(struct conn *conn)
+bool conn_is_open(const struct gateway *gateway, const struct tuple *tuple)
 {
-    struct conn **link = &conn->gateway->waiting[hash(&conn->tuple)];
-    if (!conn->hashed)
-        return;
+    for (const struct conn *conn = gateway->by_tuple[hash(tuple)]; conn; conn = conn->same_hash)
+        if ((conn->stage == CONN_WAIT || conn->stage == CONN_RELAY) && !conn->published && same(&conn->tuple, tuple))
+            return true;
+    return false;
+}
+
+void conn_waited(struct conn *conn)
+{
+    conn->gateway->n_waiting -= conn->waiting;
+    conn->waiting = false;
+}
+
+static void unhash(struct conn *conn)
+{
+    struct conn **link = &conn->gateway->by_tuple[hash(&conn->tuple)];
     while (*link != conn)
         link = &(*link)->same_hash;
     *link = conn->same_hash;
-    conn->hashed = false;
-    conn->gateway->n_hashed--;
 }
 
 static void side_init(struct side *side, struct conn *conn)
@@ -78,10 +88,10 @@ struct conn *conn_new(struct gateway *gateway, const struct tuple *tuple)
         conn->next->previous = conn;
     gateway->conns = conn;
     gateway->n_conns++;
-    struct conn **slot = &gateway->waiting[hash(tuple)];
+    struct conn **slot = &gateway->by_tuple[hash(tuple)];
     conn->same_hash = *slot;
-    conn->hashed = true;
-    gateway->n_hashed++;
+    conn->waiting = true;
+    gateway->n_waiting++;
     *slot = conn;
     return conn;
 }
@@ -102,7 +112,8 @@ static void retire(struct conn *conn, bool reset)
     close_side(&conn->client, reset);
     close_side(&conn->upstream, reset);
     relay_release(conn);
-    conn_unhash(conn);
+    conn_waited(conn);
+    unhash(conn);
     if (conn->previous)
         conn->previous->next = conn->next;
     else
@@ -216,7 +227,7 @@ void conn_end(struct conn *conn, const char *outcome, const char *reason, bool r
 int conn_expire(struct gateway *gateway)
 {
     const double period = 0.25;
-    if (gateway->n_hashed == 0)
+    if (gateway->n_waiting == 0)
         return -1;
     if (gateway->loop.now < gateway->expire_at)
         return (int)((gateway->expire_at - gateway->loop.now) * 1000) + 1;

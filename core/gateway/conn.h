@@ -58,10 +58,11 @@ struct tuple {
 struct conn {
     struct gateway *gateway;
     struct conn *next, *previous; /* of all, the newest first */
-    struct conn *same_hash;       /* of those that do not relay yet */
+    struct conn *same_hash;       /* of all, by tuple */
     struct conn *next_paced;      /* of those that wait for a meter or their next turn */
     enum conn_stage stage;
-    bool paced, hashed;
+    bool paced;
+    bool waiting;      /* does not relay yet */
     bool held;         /* the queue holds its SYN */
     uint8_t published; /* 1 + the number of the listener that it came in by, from the host: `upstream` is then the
                           host's end, and the rest likewise; 0: it goes out */
@@ -84,8 +85,14 @@ struct conn {
 
 /* A new connection in stage LOOKUP, or NULL when there may be no more. */
 struct conn *conn_new(struct gateway *gateway, const struct tuple *tuple);
+/* The one with this tuple that does not relay yet, or NULL. */
 struct conn *conn_waiting(struct gateway *gateway, const struct tuple *tuple);
-void conn_unhash(struct conn *conn);
+
+/* It relays from now on, or has ended. */
+void conn_waited(struct conn *conn);
+
+/* Whether the client of this tuple has been let in and its connection not been ended. */
+bool conn_is_open(const struct gateway *gateway, const struct tuple *tuple);
 
 enum refusal { REFUSE_DENIED, REFUSE_REFUSED, REFUSE_UNREACHABLE, REFUSE_TIMEOUT };
 

@@ -1,4 +1,4 @@
-/* queue.c - SYNs that the kernel holds until the gateway has answered (nfnetlink_queue). */
+/* queue.c - SYNs and resets that the kernel holds until the gateway has answered (nfnetlink_queue). */
 #include "state.h"
 
 #include <arpa/inet.h>
@@ -40,8 +40,10 @@ void queue_verdict(struct gateway *gateway, uint32_t packet, bool let, uint32_t 
         continue;
 }
 
-static bool read_packet(const uint8_t *bytes, size_t length, struct tuple *tuple)
+/* Returns the TCP flags, or -1. */
+static int read_packet(const uint8_t *bytes, size_t length, struct tuple *tuple)
 {
+    enum { FLAGS = 13 };
     memset(tuple, 0, sizeof *tuple);
     size_t ports = 0;
     if (length >= sizeof(struct iphdr) && bytes[0] >> 4 == 4) {
@@ -56,11 +58,11 @@ static bool read_packet(const uint8_t *bytes, size_t length, struct tuple *tuple
         memcpy(tuple->target.bytes, bytes + offsetof(struct ip6_hdr, ip6_dst), 16);
         ports = sizeof(struct ip6_hdr);
     }
-    if (ports == 0 || length < ports + 4)
-        return false;
+    if (ports == 0 || length <= ports + FLAGS)
+        return -1;
     tuple->source_port = (uint16_t)(bytes[ports] << 8 | bytes[ports + 1]);
     tuple->target_port = (uint16_t)(bytes[ports + 2] << 8 | bytes[ports + 3]);
-    return true;
+    return bytes[ports + FLAGS];
 }
 
 static void take_message(struct gateway *gateway, const struct nlmsghdr *header)
@@ -85,7 +87,10 @@ static void take_message(struct gateway *gateway, const struct nlmsghdr *header)
         at += NLA_ALIGN(attribute->nla_len);
     }
     struct tuple tuple;
-    if (packet && payload && read_packet(payload, payload_length, &tuple))
+    int flags = packet && payload ? read_packet(payload, payload_length, &tuple) : -1;
+    if (flags >= 0 && flags & TH_RST)
+        arrive_reset(gateway, &tuple, ntohl(packet->packet_id));
+    else if (flags >= 0)
         arrive_syn(gateway, &tuple, ntohl(packet->packet_id));
     else if (packet)
         queue_verdict(gateway, ntohl(packet->packet_id), false, 0);

@@ -418,7 +418,7 @@ static void log_opening(struct conn *conn)
 
 void relay_start(struct conn *conn)
 {
-    conn_unhash(conn);
+    conn_waited(conn);
     conn->stage = CONN_RELAY;
     /* What comes in names a host of the host's choice. */
     conn->inspect = conn->published ? NULL : inspect_new(conn->name);

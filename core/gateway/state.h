@@ -37,8 +37,8 @@ struct gateway {
     struct capture capture;
     int own; /* route socket */
     struct conn *conns, *dead, *paced;
-    struct conn *waiting[CONN_HASH];
-    size_t n_conns, most_conns, n_hashed;
+    struct conn *by_tuple[CONN_HASH];
+    size_t n_conns, most_conns, n_waiting;
     double expire_at;
     bool full; /* the listener is not polled */
     uint64_t next_id;
@@ -52,6 +52,11 @@ struct gateway {
 /* arrive.c */
 void arrive_listen(struct gateway *gateway);
 void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t packet);
+
+/* A reset by the kernel itself, which found no socket for a packet. It is wrong about a connection that is open: a lookup
+ * without locks can miss a socket at the moment that it takes the place of its SYN's (inet_ehash_insert). Thrown away then,
+ * as the packet was: the client sends it again. */
+void arrive_reset(struct gateway *gateway, const struct tuple *tuple, uint32_t packet);
 
 /* queue.c, packets.c, answer.c */
 int queue_start(struct gateway *gateway);
