@@ -224,7 +224,7 @@ static void put_published(struct buffer *b, const char *text)
     put_number(b, TARGET_BLOCK, 1);
     put_port(b, port, true);
     put_address(b, &address);
-    put_number(b, address.length * 8U, 1);
+    put_number(b, (uint64_t)address.length * 8, 1);
 }
 
 /* The rule on top of the stack. */

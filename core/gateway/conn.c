@@ -124,8 +124,7 @@ static void retire(struct conn *conn, bool reset)
     conn->next = gateway->dead;
     gateway->dead = conn;
     gateway->n_conns--;
-    if (conn->published)
-        inbound_ended(gateway);
+    inbound_ended(conn);
     if (gateway->full)
         arrive_listen(gateway);
 }

@@ -111,7 +111,7 @@ static int change_rules(struct gateway *gateway, const void *bytes, size_t lengt
     struct rules *old = gateway->rules, *new = rules_decode(bytes, length, err);
     if (!new)
         return -1;
-    if (install(gateway, new, err) < 0) {
+    if (inbound_has(gateway, new, err) < 0 || install(gateway, new, err) < 0) {
         rules_free(new);
         return -1;
     }

@@ -38,6 +38,26 @@ static bool publishes(const struct row *row, const struct published *at)
     return false;
 }
 
+static bool has_listener(const struct inbound *inbound, const struct row *row, uint16_t port)
+{
+    for (size_t i = 0; i < inbound->n; i++) {
+        const struct published *at = &inbound->listeners[i].at;
+        if (at->fd >= 0 && at->port == port && publishes(row, at))
+            return true;
+    }
+    return false;
+}
+
+int inbound_has(const struct gateway *gateway, const struct rules *rules, struct err *err)
+{
+    for (size_t i = 0; i < rules->n_rows; i++)
+        for (size_t p = 0; rules->rows[i].word == ROW_PUBLISH && p < rules->rows[i].n_ports; p++)
+            if (!has_listener(&gateway->inbound, &rules->rows[i], rules->rows[i].ports[p]))
+                return err_set(err, EOPNOTSUPP, "%s: port %u can't be published in a sandbox that runs; start another",
+                               rules->rows[i].from, rules->rows[i].ports[p]);
+    return 0;
+}
+
 void inbound_rules(struct gateway *gateway)
 {
     const struct rules *rules = gateway->rules;
@@ -160,7 +180,7 @@ static void answers_ready(struct watch *watch, uint32_t events)
 
 static void pause_listener(struct listener *listener)
 {
-    listener->paused = true;
+    listener->paused = listener->gateway->inbound.paused = true;
     loop_remove(&listener->gateway->loop, listener->at.fd);
 }
 
@@ -214,9 +234,13 @@ static void listener_ready(struct watch *watch, uint32_t events)
     }
 }
 
-void inbound_ended(struct gateway *gateway)
+void inbound_ended(const struct conn *conn)
 {
-    gateway->inbound.open--;
+    struct gateway *gateway = conn->gateway;
+    gateway->inbound.open -= conn->published > 0;
+    if (!gateway->inbound.paused)
+        return;
+    gateway->inbound.paused = false;
     for (size_t i = 0; i < gateway->inbound.n; i++) {
         struct listener *listener = &gateway->inbound.listeners[i];
         if (listener->paused && listener->at.fd >= 0)

@@ -28,12 +28,17 @@ struct inbound {
     struct listener listeners[PUBLISH_MOST];
     size_t n, open, asked; /* listeners; connections; questions without an answer */
     int factory;           /* to init; -1 none */
+    bool paused;           /* some listener is */
     struct watch answers;
     struct wire_reader reader;
 };
 
 /* Serves `ports`, whose descriptors it takes, with sockets of `factory`. 0, or -1 with errno. */
 int inbound_start(struct gateway *gateway, const struct published_ports *ports, int factory);
+
+/* Whether every publish row of rules that are to be put in force has its listener: nothing here can make one. 0, or -1 with
+ * err set. */
+int inbound_has(const struct gateway *gateway, const struct rules *rules, struct err *err);
 
 /* New rules are in force: listeners that no row publishes any more are closed for good. */
 void inbound_rules(struct gateway *gateway);
@@ -44,7 +49,7 @@ struct decision inbound_decide(const struct conn *conn);
 /* An event of the socket inside that is being connected. */
 void inbound_ready(struct conn *conn, uint32_t events);
 
-/* A connection that came in has ended. */
-void inbound_ended(struct gateway *gateway);
+/* A connection has ended, whichever way it went: there is room for another. */
+void inbound_ended(const struct conn *conn);
 
 #endif
