@@ -15,24 +15,6 @@
 
 extern char **environ;
 
-/* Cuts `count` NUL-terminated strings off the payload. */
-static char **take_strings(char **next, const char *end, size_t count)
-{
-    if (count > (size_t)(end - *next))
-        return NULL;
-    char **list = calloc(count + 1, sizeof *list);
-    for (size_t i = 0; list && i < count; i++) {
-        char *zero = memchr(*next, '\0', (size_t)(end - *next));
-        if (!zero) {
-            free(list);
-            return NULL;
-        }
-        list[i] = *next;
-        *next = zero + 1;
-    }
-    return list;
-}
-
 static int open_pty(struct command *command, const struct wire_start *start, struct err *err)
 {
     int unlock = 0;
@@ -62,9 +44,9 @@ int command_parse(struct command *command, char *payload, size_t length, const i
     memcpy(&start, payload, sizeof start);
     char *next = payload + sizeof start;
     const char *end = payload + length;
-    char **cwd = take_strings(&next, end, 1);
-    command->argv = take_strings(&next, end, start.argc);
-    command->env = take_strings(&next, end, start.envc);
+    char **cwd = wire_strings(&next, end, 1);
+    command->argv = wire_strings(&next, end, start.argc);
+    command->env = wire_strings(&next, end, start.envc);
     command->cwd = cwd ? cwd[0] : NULL;
     free(cwd);
     if (!command->cwd || !command->argv || !command->env || start.argc == 0) {

@@ -88,6 +88,8 @@ static void send_signal(struct init *init, const struct wire_header *header, con
     if (header->length != sizeof request)
         end();
     memcpy(&request, payload, sizeof request);
+    if (header->id == 0)
+        kill(-1, request.signal);
     for (size_t i = 0; i < init->n; i++)
         if (init->entries[i].id == header->id && kill(-init->entries[i].pid, request.signal) < 0)
             kill(init->entries[i].pid, request.signal);

@@ -36,7 +36,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -139,18 +138,8 @@ static int send_groups(struct launch *l, struct err *err)
 
 static int catch_signals(struct launch *l, struct err *err)
 {
-    static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
-    sigset_t set;
     signal(SIGPIPE, SIG_IGN);
-    if (!l->options->signals)
-        return 0;
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_LEN(caught); i++)
-        sigaddset(&set, caught[i]);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return err_sys(err, "block signals");
-    l->sandbox->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    return l->sandbox->signals >= 0 ? 0 : err_sys(err, "watch signals");
+    return l->options->signals ? sandbox_watch_signals(l->sandbox, err) : 0;
 }
 
 static int publish_ports(struct launch *l, struct err *err)

@@ -4,6 +4,8 @@
 #include "util.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -56,4 +58,44 @@ int leftovers_sweep_groups(const struct cgroup_support *support, double age)
         if (support->controllers[c].version == 1)
             gone += sweep(support->controllers[c].parent, age, remove_group);
     return gone;
+}
+
+struct search {
+    int found;
+    bool remove;
+};
+
+static int at_group(void *context, const char *path)
+{
+    struct search *search = context;
+    if (search->remove)
+        cgroup_remove_path(path);
+    search->found += access(path, F_OK) == 0;
+    return 0;
+}
+
+/* How much of it there is, after an attempt to remove it when `remove` says so. */
+static int count_left(const struct cgroup_support *support, const char *directory, const char *name, bool remove)
+{
+    struct search search = {0, remove};
+    char path[CGROUP_MAX_PATH + 64];
+    cleanup_fd int parent = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent >= 0 && remove)
+        remove_folder(parent, name, -1);
+    if (parent >= 0 && faccessat(parent, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        search.found++;
+    if (support->freezer.version == 1) {
+        snprintf(path, sizeof path, "%s/moonbox/%s", support->freezer.parent, name);
+        at_group(&search, path);
+    }
+    cgroup_paths(support, name, at_group, &search);
+    return search.found;
+}
+
+bool leftovers_remove(const struct cgroup_support *support, const char *directory, const char *name, double seconds)
+{
+    double deadline = util_monotonic() + seconds;
+    while (count_left(support, directory, name, false) > 0 && util_monotonic() < deadline)
+        poll(NULL, 0, 10);
+    return count_left(support, directory, name, true) == 0;
 }

@@ -1,5 +1,6 @@
 #include "sandbox.h"
 
+#include "control.h"
 #include "sys.h"
 #include "util.h"
 
@@ -44,6 +45,14 @@ static char *encode(const struct start_request *request, struct wire_start *star
     return payload;
 }
 
+int sandbox_give(const struct sandbox *sandbox, int fd, struct err *err)
+{
+    const struct idmap *map = sandbox->keeper ? &sandbox->keeper->map : &sandbox->own_map;
+    if (geteuid() == 0 && !sandbox->remote && fchown(fd, idmap_host_uid(map), idmap_host_gid(map)) < 0)
+        return err_sys(err, "give a pipe to the agent");
+    return 0;
+}
+
 /* A pipe whose end in here never blocks, and whose other end the agent may reopen (/dev/stdout). */
 static int make_pipe(struct sandbox *sandbox, bool we_read, int *ours, int *theirs, struct err *err)
 {
@@ -52,12 +61,30 @@ static int make_pipe(struct sandbox *sandbox, bool we_read, int *ours, int *thei
         return err_sys(err, "make a pipe");
     *ours = ends[we_read ? 0 : 1];
     *theirs = ends[we_read ? 1 : 0];
-    const struct idmap *map = sandbox->keeper ? &sandbox->keeper->map : &sandbox->own_map;
     if (fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
         return err_sys(err, "set a pipe up");
-    if (geteuid() == 0 && fchown(*theirs, idmap_host_uid(map), idmap_host_gid(map)) < 0)
-        return err_sys(err, "give a pipe to the agent");
-    return 0;
+    return sandbox_give(sandbox, *theirs, err);
+}
+
+int sandbox_watch_signals(struct sandbox *sandbox, struct err *err)
+{
+    static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(watched); i++)
+        sigaddset(&set, watched[i]);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return err_sys(err, "block signals");
+    sandbox->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return sandbox->signals >= 0 ? 0 : err_sys(err, "watch signals");
+}
+
+void sandbox_remote(struct sandbox *sandbox, int socket)
+{
+    *sandbox = (struct sandbox){.remote = true, .ready = true, .socket = socket, .pidfd = -1, .signals = -1};
+    sandbox->own_map.lock = -1;
+    sandbox->gateway = (struct gateway_process){.pidfd = -1, .control = -1, .hand_over = -1};
+    wire_reader_init(&sandbox->reader);
 }
 
 static int connect_stream(struct sandbox *sandbox, struct running *running, int i, const struct stdio_request *io,
@@ -67,6 +94,10 @@ static int connect_stream(struct sandbox *sandbox, struct running *running, int 
     int ours = -1;
     if (io->kind == STDIO_NULL || io->kind == STDIO_MERGE)
         return 0;
+    if (io->kind == STDIO_GIVEN) {
+        *theirs = io->fd;
+        return 0;
+    }
     if (make_pipe(sandbox, i != STREAM_STDIN, &ours, theirs, err) < 0)
         return -1;
     stream->observe = io->observe;
@@ -82,6 +113,7 @@ static int connect_stream(struct sandbox *sandbox, struct running *running, int 
         return stream_feed(stream, ours, io->bytes, io->length, err);
     case STDIO_NULL:
     case STDIO_MERGE:
+    case STDIO_GIVEN:
         break;
     }
     return err_set(err, EINVAL, "unknown kind of stream");
@@ -92,6 +124,7 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
 {
     struct wire_start start = {.rows = (uint16_t)request->rows, .cols = (uint16_t)request->cols};
     int fds[STREAMS], n = 0;
+    start.milliseconds = request->seconds > 0 ? (uint32_t)fmin(ceil(request->seconds * 1000), UINT32_MAX) : 0;
     start.flags = (request->pty ? WIRE_PTY : 0) | (request->last ? WIRE_LAST : 0);
     for (int i = 0; i < STREAMS; i++) {
         int fd = request->stdio[i].kind == STDIO_MERGE ? theirs[STREAM_STDOUT] : theirs[i];
@@ -105,7 +138,7 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
     if (!payload)
         return err_set(err, E2BIG, "the command line and environment are larger than %d bytes", WIRE_MAX_PAYLOAD);
     if (wire_send(sandbox->socket, WIRE_START, running->id, payload, length, fds, (size_t)n) < 0)
-        return err_sys(err, "send the command to init");
+        return err_sys(err, "send the command to %s", sandbox->remote ? "the sandbox's supervisor" : "init");
     return 0;
 }
 
@@ -171,7 +204,10 @@ int sandbox_freeze(struct sandbox *sandbox, const struct cgroup_support *support
     int made = cgroup_freezer_path(&sandbox->cgroup, support, path, sizeof path);
     if (made > 0 && sandbox->keeper && keeper_watch_group(sandbox->keeper, path, err) < 0)
         return -1;
-    return cgroup_freeze(&sandbox->cgroup, support, on, err);
+    if (cgroup_freeze(&sandbox->cgroup, support, on, err) < 0)
+        return -1;
+    sandbox->frozen = on;
+    return 0;
 }
 
 void sandbox_resize(struct running *running, int rows, int cols)
@@ -198,6 +234,8 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
     util_close(&sandbox->pidfd);
     util_close(&sandbox->socket);
     util_close(&sandbox->signals);
+    if (sandbox->control)
+        control_farewell(sandbox);
     while (sandbox->commands)
         sandbox_forget(sandbox, sandbox->commands);
     wire_reader_free(&sandbox->reader);

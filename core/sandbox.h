@@ -26,6 +26,12 @@ struct running {
     struct wire_failed failure;
     bool pty;
     int rows, cols;
+    /* Of a client's command (core/control): */
+    bool given;              /* a client carries its streams */
+    uint32_t client, number; /* whose it is (0: gone), and what that client calls it */
+    double deadline;         /* monotonic seconds: SIGTERM; 0 none */
+    double kill_at;          /* SIGKILL; 0 none */
+    bool overran;
 };
 
 struct sandbox {
@@ -41,6 +47,9 @@ struct sandbox {
     struct wire_reader reader;
     struct running *commands;
     uint32_t next_id;
+    struct control *control; /* borrowed; NULL: nobody but the caller starts commands */
+    bool frozen;
+    bool remote; /* `socket` leads to a supervisor, not to init */
     bool keeper_gone;
     bool ready; /* init has said so; until then nothing of a tenant has run */
     char why[WIRE_MAX_REPLY + 32];
@@ -55,6 +64,7 @@ enum event_kind {
     EVENT_STORAGE,     /* a measurement of the storage folder: `storage` */
     EVENT_NO_GATEWAY,  /* the gateway has ended by itself: there is no network from here on */
     EVENT_NOT_STARTED, /* the sandbox could not be set up, nothing has run: `why` */
+    EVENT_REQUEST,     /* a client asks: `client`, `bytes`, until control_reply */
     EVENT_GONE,        /* init has ended, or spoke nonsense: the sandbox is over; `why` */
 };
 
@@ -68,14 +78,15 @@ struct event {
     struct tree_usage storage;
     const char *why;
     int code; /* EVENT_NOT_STARTED: the errno of what failed, or 0 */
+    uint32_t client;
 };
 
 /* Where a command's stream goes or comes from. */
-enum stdio_kind { STDIO_NULL, STDIO_PASS, STDIO_CAPTURE, STDIO_LOG, STDIO_FEED, STDIO_MERGE };
+enum stdio_kind { STDIO_NULL, STDIO_PASS, STDIO_CAPTURE, STDIO_LOG, STDIO_FEED, STDIO_MERGE, STDIO_GIVEN };
 
 struct stdio_request {
     enum stdio_kind kind;
-    int fd;            /* STDIO_PASS: the caller's; STDIO_LOG: taken */
+    int fd;            /* STDIO_PASS: the caller's; STDIO_LOG: taken; STDIO_GIVEN: taken, the command's own */
     uint64_t keep;     /* STDIO_CAPTURE, STDIO_LOG: bytes */
     const char *bytes; /* STDIO_FEED */
     size_t length;
@@ -88,8 +99,19 @@ struct start_request {
     struct stdio_request stdio[STREAMS];
     bool pty; /* stdin and stdout then pass through it; stderr is not used */
     int rows, cols;
-    bool last; /* the sandbox ends with it: its end then runs beside what the supervisor still does */
+    bool last;      /* the sandbox ends with it: its end then runs beside what the supervisor still does */
+    double seconds; /* to a supervisor: the command's time; 0 no limit of its own */
 };
+
+/* A sandbox that another process supervises, through its control socket (taken): commands can be started in it and
+ * watched, nothing else. sandbox_close lets go of it. */
+void sandbox_remote(struct sandbox *sandbox, int socket);
+
+/* Makes a pipe the agent's, so that it may be opened again through /dev/stdout. */
+int sandbox_give(const struct sandbox *sandbox, int fd, struct err *err);
+
+/* From now on SIGINT, SIGTERM, SIGHUP, SIGQUIT and SIGWINCH are blocked and come as EVENT_SIGNAL. */
+int sandbox_watch_signals(struct sandbox *sandbox, struct err *err);
 
 /* Waits until the sandbox is set up. 0, or -1 with the step that failed in err. Not needed before sandbox_start: a
  * command that is sent early waits in the socket. */
@@ -102,7 +124,7 @@ struct running *sandbox_start(struct sandbox *sandbox, const struct start_reques
 /* Waits at most `seconds` (negative: for ever) and reports one thing. 0, or -1 with err set. */
 int sandbox_next(struct sandbox *sandbox, double seconds, struct event *event, struct err *err);
 
-/* Sends a signal to the process group of a command. */
+/* Sends a signal to the process group of a command; id 0: to every process in the sandbox but init. */
 int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err *err);
 
 /* Asks init for what it sees; the answer comes as EVENT_USAGE. */

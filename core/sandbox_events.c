@@ -1,11 +1,13 @@
 /* sandbox_events.c - the supervisor's loop: waits for init, the streams, signals and the keeper at once, and reports
  * one thing at a time. */
+#include "control.h"
 #include "sandbox.h"
 
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,13 +30,16 @@ static struct running *find(struct sandbox *sandbox, uint32_t id)
 }
 
 /* Init is hostile in principle: what it passes as a pty's master must be one (major 5, minor 2: devices.txt). */
-static bool take_master(struct running *running, struct wire_reader *reader)
+static bool is_master(int fd)
 {
     struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(5, 2);
+}
+
+static bool take_master(struct running *running, struct wire_reader *reader)
+{
     struct err err;
-    if (!running->pty || reader->fd < 0 || running->streams[STREAM_STDOUT].from >= 0)
-        return false;
-    if (fstat(reader->fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2))
+    if (!running->pty || !is_master(reader->fd) || running->streams[STREAM_STDOUT].from >= 0)
         return false;
     int in = fcntl(reader->fd, F_DUPFD_CLOEXEC, 3);
     fcntl(reader->fd, F_SETFL, O_NONBLOCK);
@@ -77,6 +82,17 @@ static void has_exited(struct running *running)
         stream_last_bytes(&running->streams[i]);
 }
 
+/* The streams of a client's command are the client's to carry. */
+static bool take_start(struct sandbox *sandbox, struct running *running, struct wire_reader *reader)
+{
+    if (!take_payload(reader, &running->inside, sizeof running->inside) || (running->pty && !is_master(reader->fd)))
+        return false;
+    if (!running->given)
+        return !running->pty || take_master(running, reader);
+    control_started(sandbox, running, running->pty ? reader->fd : -1);
+    return true;
+}
+
 /* False when the frame makes no sense. */
 static bool take_frame(struct sandbox *sandbox, struct wire_reader *reader, struct event *event, bool *have)
 {
@@ -87,9 +103,7 @@ static bool take_frame(struct sandbox *sandbox, struct wire_reader *reader, stru
         return false;
     switch (reader->header.type) {
     case WIRE_STARTED:
-        if (!running || !take_payload(reader, &running->inside, sizeof running->inside))
-            return false;
-        return !running->pty || take_master(running, reader);
+        return running && take_start(sandbox, running, reader);
     case WIRE_FAILED:
         if (!running || !take_payload(reader, &running->failure, sizeof running->failure))
             return false;
@@ -138,8 +152,9 @@ static bool from_init(struct sandbox *sandbox, struct event *event)
         if (has_ended(sandbox))
             return false;
         event->kind = sandbox->ready ? EVENT_GONE : EVENT_NOT_STARTED;
+        const char *ended = sandbox->remote ? "the sandbox's supervisor ended" : "process 1 of the sandbox ended";
         event->why =
-            got < 0 && errno == EPIPE ? "process 1 of the sandbox ended" : "process 1 of the sandbox spoke nonsense";
+            got < 0 && (errno == EPIPE || errno == ECONNRESET) ? ended : "process 1 of the sandbox spoke nonsense";
         return true;
     }
 }
@@ -221,9 +236,15 @@ static bool finished(struct running *running, struct event *event)
 
 static bool any_finished(struct sandbox *sandbox, struct event *event)
 {
-    for (struct running *r = sandbox->commands; r; r = r->next)
-        if (r->exited && finished(r, event))
+    for (struct running *r = sandbox->commands, *next; r; r = next) {
+        next = r->next;
+        if (r->exited && r->given) {
+            control_ended(sandbox, r);
+            sandbox_forget(sandbox, r);
+        } else if (r->exited && finished(r, event)) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -243,6 +264,19 @@ static size_t count_streams(const struct sandbox *sandbox)
     return n;
 }
 
+/* Milliseconds for poll(2), at most those of the caller's deadline (none: `seconds` is negative). */
+static int patience(const struct sandbox *sandbox, double seconds, double deadline)
+{
+    double now = util_monotonic(), till = seconds < 0 ? INFINITY : deadline;
+    if (pty_pending(sandbox))
+        till = fmin(till, now + PTY_GRACE);
+    if (sandbox->control)
+        till = fmin(till, control_due(sandbox));
+    if (till == INFINITY)
+        return -1;
+    return till <= now ? 0 : (int)(fmin(till - now, 1e6) * 1000) + 1;
+}
+
 static void fill(const struct sandbox *sandbox, struct pollfd *polled)
 {
     polled[POLL_INIT] = (struct pollfd){.fd = has_ended(sandbox) ? -1 : sandbox->socket, .events = POLLIN};
@@ -255,6 +289,8 @@ static void fill(const struct sandbox *sandbox, struct pollfd *polled)
     for (const struct running *r = sandbox->commands; r; r = r->next)
         for (int i = 0; i < STREAMS; i++)
             *next++ = stream_open(&r->streams[i]) ? stream_poll(&r->streams[i]) : (struct pollfd){.fd = -1};
+    if (sandbox->control)
+        control_fill(sandbox->control, next);
 }
 
 /* Serves what is ready until something is to be reported. Streams come before init's messages. */
@@ -271,7 +307,9 @@ static bool serve(struct sandbox *sandbox, const struct pollfd *polled, struct e
         return true;
     if (polled[POLL_INIT].revents && from_init(sandbox, event))
         return true;
-    return polled[POLL_GATEWAY].revents && from_gateway(sandbox, event);
+    if (polled[POLL_GATEWAY].revents && from_gateway(sandbox, event))
+        return true;
+    return sandbox->control && control_serve(sandbox, next, event);
 }
 
 int sandbox_next(struct sandbox *sandbox, double seconds, struct event *event, struct err *err)
@@ -279,20 +317,14 @@ int sandbox_next(struct sandbox *sandbox, double seconds, struct event *event, s
     double deadline = util_monotonic() + seconds;
     for (;;) {
         *event = (struct event){.kind = EVENT_TIMEOUT};
-        if (any_finished(sandbox, event))
+        if (any_finished(sandbox, event) || (sandbox->control && control_tick(sandbox, event)))
             return 0;
-        size_t n = POLL_STREAMS + count_streams(sandbox);
+        size_t n = POLL_STREAMS + count_streams(sandbox) + (sandbox->control ? control_count(sandbox->control) : 0);
         cleanup_free struct pollfd *polled = malloc(n * sizeof *polled);
         if (!polled)
             return err_sys(err, "wait for the sandbox");
         fill(sandbox, polled);
-        double left = deadline - util_monotonic();
-        if (pty_pending(sandbox) && (seconds < 0 || left > PTY_GRACE))
-            left = PTY_GRACE;
-        else if (seconds < 0)
-            left = -1;
-        int ms = left == -1 ? -1 : left <= 0 ? 0 : left > 1e6 ? 1000000000 : (int)(left * 1000) + 1;
-        int ready = poll(polled, n, ms);
+        int ready = poll(polled, n, patience(sandbox, seconds, deadline));
         if (ready < 0 && errno != EINTR)
             return err_sys(err, "wait for the sandbox");
         if (ready > 0 && serve(sandbox, polled, event))

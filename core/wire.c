@@ -38,19 +38,26 @@ static int send_rest(int socket, const char *bytes, size_t length)
     return 0;
 }
 
+/* One sendmsg(2) of the frame: how much of it went, or -1. */
+static ssize_t send_frame(int socket, const struct wire_header *header, const void *payload, const int *fds, int flags)
+{
+    struct iovec iov[2] = {{(void *)(uintptr_t)header, sizeof *header}, {(void *)(uintptr_t)payload, header->length}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = header->length > 0 ? 2 : 1};
+    union control control;
+    if (header->n_fds > 0)
+        attach_fds(&msg, &control, fds, header->n_fds);
+    ssize_t sent;
+    do {
+        sent = sendmsg(socket, &msg, MSG_NOSIGNAL | flags);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
 int wire_send(int socket, enum wire_type type, uint32_t id, const void *payload, size_t length, const int *fds,
               size_t n_fds)
 {
     struct wire_header header = {(uint32_t)length, (uint16_t)type, (uint16_t)n_fds, id};
-    struct iovec iov[2] = {{&header, sizeof header}, {(void *)(uintptr_t)payload, length}};
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = length > 0 ? 2 : 1};
-    union control control;
-    if (n_fds > 0)
-        attach_fds(&msg, &control, fds, n_fds);
-    ssize_t sent;
-    do {
-        sent = sendmsg(socket, &msg, MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
+    ssize_t sent = send_frame(socket, &header, payload, fds, 0);
     if (sent < 0)
         return -1;
     size_t done = (size_t)sent;
@@ -61,6 +68,17 @@ int wire_send(int socket, enum wire_type type, uint32_t id, const void *payload,
     }
     done -= sizeof header;
     return done < length ? send_rest(socket, (const char *)payload + done, length - done) : 0;
+}
+
+int wire_offer(int socket, enum wire_type type, uint32_t id, const void *payload, size_t length, const int *fds,
+               size_t n_fds)
+{
+    struct wire_header header = {(uint32_t)length, (uint16_t)type, (uint16_t)n_fds, id};
+    ssize_t sent = send_frame(socket, &header, payload, fds, MSG_DONTWAIT);
+    if (sent >= 0 && (size_t)sent == sizeof header + length)
+        return 0;
+    errno = sent >= 0 ? EAGAIN : errno;
+    return -1;
 }
 
 /* Takes the descriptors out of a received message; what does not fit is closed, never leaked. */
@@ -83,7 +101,7 @@ static size_t take_fds(struct msghdr *msg, int *fds, size_t room)
     return taken;
 }
 
-static ssize_t receive_some(int socket, void *bytes, size_t length, int *fds, size_t room, size_t *n_fds)
+ssize_t wire_take(int socket, void *bytes, size_t length, int flags, int *fds, size_t room, size_t *n_fds)
 {
     struct iovec iov = {bytes, length};
     union control control;
@@ -91,7 +109,7 @@ static ssize_t receive_some(int socket, void *bytes, size_t length, int *fds, si
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
     ssize_t got;
     do {
-        got = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
+        got = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC | flags);
     } while (got < 0 && errno == EINTR);
     if (got >= 0)
         *n_fds += take_fds(&msg, fds + *n_fds, room - *n_fds);
@@ -105,7 +123,7 @@ int wire_receive(int socket, struct wire_header *header, char **payload, int fds
     for (int i = 0; i < WIRE_MAX_FDS; i++)
         fds[i] = -1;
     while (have < sizeof *header) {
-        ssize_t got = receive_some(socket, (char *)header + have, sizeof *header - have, fds, WIRE_MAX_FDS, &n_fds);
+        ssize_t got = wire_take(socket, (char *)header + have, sizeof *header - have, 0, fds, WIRE_MAX_FDS, &n_fds);
         if (got <= 0)
             return got < 0 ? -1 : 0;
         have += (size_t)got;
@@ -116,7 +134,7 @@ int wire_receive(int socket, struct wire_header *header, char **payload, int fds
     if (!bytes)
         return -1;
     for (have = 0; have < header->length;) {
-        ssize_t got = receive_some(socket, bytes + have, header->length - have, fds, WIRE_MAX_FDS, &n_fds);
+        ssize_t got = wire_take(socket, bytes + have, header->length - have, 0, fds, WIRE_MAX_FDS, &n_fds);
         if (got <= 0) {
             free(bytes);
             return got < 0 ? -1 : 0;
@@ -126,6 +144,23 @@ int wire_receive(int socket, struct wire_header *header, char **payload, int fds
     bytes[header->length] = '\0';
     *payload = bytes;
     return 1;
+}
+
+char **wire_strings(char **next, const char *end, size_t count)
+{
+    if (count > (size_t)(end - *next))
+        return NULL;
+    char **list = calloc(count + 1, sizeof *list);
+    for (size_t i = 0; list && i < count; i++) {
+        char *zero = memchr(*next, '\0', (size_t)(end - *next));
+        if (!zero) {
+            free(list);
+            return NULL;
+        }
+        list[i] = *next;
+        *next = zero + 1;
+    }
+    return list;
 }
 
 void wire_reader_init(struct wire_reader *reader)

@@ -1,4 +1,4 @@
-/* wire.h - the framed byte protocol between a supervisor, the init of its sandbox and its gateway.
+/* wire.h - the framed byte protocol between a supervisor, the init of its sandbox, its gateway and its clients.
  *
  * A frame is a fixed header and `length` bytes of payload.  It needs only a reliable byte stream, so that a
  * virtual machine can speak it over a serial line later; over the local socket, file descriptors ride beside the
@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { WIRE_MAX_PAYLOAD = 4 << 20, WIRE_MAX_REPLY = 1024, WIRE_MAX_FDS = 8 };
 
@@ -36,6 +37,9 @@ enum wire_type {
     /* gateway -> init, which answers SOCKET or FAILED with the same id; only where ports are published */
     WIRE_ASK_SOCKET = 64, /* payload: int32 address family */
     WIRE_SOCKET,          /* no payload; beside it an unconnected TCP socket of the sandbox's network */
+    /* client -> supervisor (core/control), beside START and SIGNAL; init's answers to those are passed on */
+    WIRE_ASK = 80, /* payload: text; answered with REPLY */
+    WIRE_REPLY,    /* payload: text */
 };
 
 struct wire_header {
@@ -51,12 +55,13 @@ enum { WIRE_STDIN = 1, WIRE_STDOUT = 2, WIRE_STDERR = 4, WIRE_PTY = 8, WIRE_LAST
 
 struct wire_start {
     uint32_t flags;
-    uint16_t rows, cols; /* of the pty */
-    uint32_t argc, envc; /* NUL-terminated strings follow: cwd, argv…, env… */
+    uint16_t rows, cols;   /* of the pty */
+    uint32_t argc, envc;   /* NUL-terminated strings follow: cwd, argv…, env… */
+    uint32_t milliseconds; /* from a client: the command's time; 0 no limit of its own */
 };
 
 struct wire_signal {
-    int32_t signal; /* to the command's process group */
+    int32_t signal; /* to the command's process group; id 0: to everything but init */
 };
 
 struct wire_failed {
@@ -67,8 +72,8 @@ struct wire_failed {
 };
 
 struct wire_exited {
-    int32_t status; /* wait(2) status */
-    uint32_t pad;
+    int32_t status;    /* wait(2) status */
+    uint32_t overran;  /* to a client: 1 when the supervisor ended it at its time */
     uint64_t cpu_us;   /* user + system of the command and the children it waited for */
     uint64_t peak_rss; /* bytes, of the largest of them */
 };
@@ -83,9 +88,21 @@ struct wire_usage {
 int wire_send(int socket, enum wire_type type, uint32_t id, const void *payload, size_t length, const int *fds,
               size_t n_fds);
 
+/* The same without waiting: a peer that does not take it whole at once gets -1, and is then of no use any more. */
+int wire_offer(int socket, enum wire_type type, uint32_t id, const void *payload, size_t length, const int *fds,
+               size_t n_fds);
+
 /* Init's side: blocks until a frame has come. The payload is malloc'ed and the caller's, as are the fds (others
  * are -1). 1 = a frame, 0 = the peer is gone, -1 = broken. */
 int wire_receive(int socket, struct wire_header *header, char **payload, int fds[WIRE_MAX_FDS]);
+
+/* Receives what is there, at most `length` bytes; descriptors beside it go behind the *n_fds that `fds` has of `room`, more
+ * are closed. As recvmsg(2) with `flags`. */
+ssize_t wire_take(int socket, void *bytes, size_t length, int flags, int *fds, size_t room, size_t *n_fds);
+
+/* Cuts `count` NUL-terminated strings off a payload: a NULL-terminated list that the caller frees, of pointers into it;
+ * NULL when there are not that many, or no memory. */
+char **wire_strings(char **next, const char *end, size_t count);
 
 /* Supervisor's side: frames come in pieces and are never waited for. */
 struct wire_reader {

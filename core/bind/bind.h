@@ -19,6 +19,8 @@
 #define BIND_FILE "moonbox.file"
 #define BIND_WORKER "moonbox.worker"
 #define BIND_RULES "moonbox.rules"
+#define BIND_CONTROL "moonbox.control"
+#define BIND_QUESTION "moonbox.question"
 #define BIND_SERVANT "moonbox.servant"
 
 /* Pushes nil, the message and the code's name. Returns 3. */
@@ -31,6 +33,10 @@ void bind_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFu
 const char *bind_string_field(lua_State *L, int index, const char *key, const char *fallback);
 double bind_number_field(lua_State *L, int index, const char *key, double fallback);
 bool bind_bool_field(lua_State *L, int index, const char *key);
+
+/* Sets a field of the table on top of the stack. */
+void bind_set_number(lua_State *L, const char *key, double number);
+void bind_set_string(lua_State *L, const char *key, const char *string);
 
 /* Each pushes one value: a function or a table of functions. */
 int bind_plan(lua_State *L);
@@ -50,6 +56,7 @@ int bind_yaml(lua_State *L);
 int bind_rules(lua_State *L);
 int bind_name(lua_State *L);
 int bind_address(lua_State *L);
+int bind_control(lua_State *L);
 
 /* The bytes that rules_decode reads, of the network table of a plan at `index`; mode "none" gives rules which refuse all.
  * The caller frees them. NULL with err set when a value is wrong; a field of a wrong type raises. */

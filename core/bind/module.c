@@ -55,6 +55,18 @@ bool bind_bool_field(lua_State *L, int index, const char *key)
     return value;
 }
 
+void bind_set_number(lua_State *L, const char *key, double number)
+{
+    lua_pushnumber(L, number);
+    lua_setfield(L, -2, key);
+}
+
+void bind_set_string(lua_State *L, const char *key, const char *string)
+{
+    lua_pushstring(L, string);
+    lua_setfield(L, -2, key);
+}
+
 static const struct {
     const char *name;
     int (*push)(lua_State *);
@@ -63,6 +75,7 @@ static const struct {
     {"sweep", bind_sweep},     {"sys", bind_sys},         {"sacrifice", bind_sacrifice}, {"seccomp", bind_seccomp},
     {"probe", bind_probe},     {"yaml", bind_yaml},       {"rules", bind_rules},         {"name", bind_name},
     {"address", bind_address}, {"servant", bind_servant}, {"image", bind_image},         {"notify", bind_notify},
+    {"control", bind_control},
 };
 
 int luaopen_moonbox_core(lua_State *L);

@@ -2,18 +2,6 @@
 #include "../sandbox.h"
 #include "bind.h"
 
-static void set_number(lua_State *L, const char *key, double number)
-{
-    lua_pushnumber(L, number);
-    lua_setfield(L, -2, key);
-}
-
-static void set_string(lua_State *L, const char *key, const char *string)
-{
-    lua_pushstring(L, string);
-    lua_setfield(L, -2, key);
-}
-
 /* sandbox:network() -> { mode="exact" or "accept", connections=, denied=, up=, down=, cpu_seconds= } of its gateway,
  * nil without one
  * | nil, message, CODE */
@@ -27,12 +15,12 @@ int bind_sandbox_network(lua_State *L)
     if (gateway_count(&sandbox->gateway, &counted, &err) < 0)
         return bind_failure(L, &err);
     lua_createtable(L, 0, 6);
-    set_string(L, "mode", counted.mode == CAPTURE_EXACT ? "exact" : "accept");
-    set_number(L, "connections", (double)counted.opened);
-    set_number(L, "denied", (double)counted.denied);
-    set_number(L, "up", (double)counted.up);
-    set_number(L, "down", (double)counted.down);
-    set_number(L, "cpu_seconds", (double)counted.cpu_us / 1e6);
+    bind_set_string(L, "mode", counted.mode == CAPTURE_EXACT ? "exact" : "accept");
+    bind_set_number(L, "connections", (double)counted.opened);
+    bind_set_number(L, "denied", (double)counted.denied);
+    bind_set_number(L, "up", (double)counted.up);
+    bind_set_number(L, "down", (double)counted.down);
+    bind_set_number(L, "cpu_seconds", (double)counted.cpu_us / 1e6);
     return 1;
 }
 
@@ -45,9 +33,9 @@ int bind_sandbox_published(lua_State *L)
         char text[ADDRESS_TEXT];
         address_format(&ports->ports[i].on, text);
         lua_createtable(L, 0, 3);
-        set_number(L, "port", ports->ports[i].port);
-        set_string(L, "address", text);
-        set_number(L, "host_port", ports->ports[i].on_port);
+        bind_set_number(L, "port", ports->ports[i].port);
+        bind_set_string(L, "address", text);
+        bind_set_number(L, "host_port", ports->ports[i].on_port);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;

@@ -1,10 +1,10 @@
 /* sandbox.c - core.launch and the sandbox handle. */
 #include "bind.h"
+#include "handle.h"
 #include "hook.h"
 
 #include "../cgroup.h"
 #include "../launch.h"
-#include "../oom.h"
 #include "../sandbox.h"
 #include "../util.h"
 
@@ -18,17 +18,21 @@
 /* What a log keeps when the caller does not say. */
 enum { LOG_BYTES = 64 << 20 };
 
-struct handle {
-    struct sandbox sandbox;
-    bool open;
-};
-
 struct sandbox *bind_check_sandbox(lua_State *L)
 {
-    struct handle *handle = luaL_checkudata(L, 1, BIND_SANDBOX);
+    struct bind_sandbox_handle *handle = luaL_checkudata(L, 1, BIND_SANDBOX);
     if (!handle->open)
         luaL_error(L, "the sandbox is closed");
     return &handle->sandbox;
+}
+
+struct bind_sandbox_handle *bind_new_sandbox(lua_State *L)
+{
+    struct bind_sandbox_handle *handle = lua_newuserdata(L, sizeof *handle);
+    memset(handle, 0, sizeof *handle);
+    luaL_getmetatable(L, BIND_SANDBOX);
+    lua_setmetatable(L, -2);
+    return handle;
 }
 
 /* Where the gateway of a launch writes its flows; -1 nowhere. */
@@ -55,10 +59,7 @@ static int launch_sandbox(lua_State *L)
     };
     lua_getfield(L, 2, "keeper");
     options.keeper = lua_isnil(L, -1) ? NULL : luaL_checkudata(L, -1, BIND_KEEPER);
-    struct handle *handle = lua_newuserdata(L, sizeof *handle);
-    memset(handle, 0, sizeof *handle);
-    luaL_getmetatable(L, BIND_SANDBOX);
-    lua_setmetatable(L, -2);
+    struct bind_sandbox_handle *handle = bind_new_sandbox(L);
     lua_createtable(L, 2, 0);
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, 1);
@@ -145,7 +146,7 @@ static int decode_stdio(lua_State *L, int index, const char *key, int fd, struct
     return log && io->fd < 0 ? err_sys(err, "open the log %s", log) : 0;
 }
 
-/* sandbox:start{ argv=, env=, cwd=, stdin=, stdout=, stderr=, pty=bool, rows=, cols=, last=bool }
+/* sandbox:start{ argv=, env=, cwd=, stdin=, stdout=, stderr=, pty=bool, rows=, cols=, last=bool, time=seconds of a remote one }
  *   -> id | nil, message, CODE */
 static int start(lua_State *L)
 {
@@ -161,6 +162,7 @@ static int start(lua_State *L)
         .last = bind_bool_field(L, 2, "last"),
         .rows = (int)bind_number_field(L, 2, "rows", 24),
         .cols = (int)bind_number_field(L, 2, "cols", 80),
+        .seconds = bind_number_field(L, 2, "time", 0),
     };
     if (!request.argv[0])
         return luaL_error(L, "field 'argv' is empty");
@@ -172,18 +174,6 @@ static int start(lua_State *L)
         return bind_failure(L, &err);
     lua_pushinteger(L, (lua_Integer)running->id);
     return 1;
-}
-
-static void set_number(lua_State *L, const char *key, double number)
-{
-    lua_pushnumber(L, number);
-    lua_setfield(L, -2, key);
-}
-
-static void set_string(lua_State *L, const char *key, const char *string)
-{
-    lua_pushstring(L, string);
-    lua_setfield(L, -2, key);
 }
 
 static void push_captured(lua_State *L, const char *key, const struct stream *stream)
@@ -202,63 +192,70 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
     int status = running->result.status;
     uint64_t dropped = 0;
     if (running->failed) {
-        set_number(L, "code", running->failure.exit_code);
-        set_string(L, "failed", running->failure.text);
+        bind_set_number(L, "code", running->failure.exit_code);
+        bind_set_string(L, "failed", running->failure.text);
     } else if (WIFSIGNALED(status)) {
-        set_number(L, "signal", WTERMSIG(status));
-        set_number(L, "code", 128 + WTERMSIG(status));
+        bind_set_number(L, "signal", WTERMSIG(status));
+        bind_set_number(L, "code", 128 + WTERMSIG(status));
     } else {
-        set_number(L, "code", WEXITSTATUS(status));
+        bind_set_number(L, "code", WEXITSTATUS(status));
     }
-    set_number(L, "cpu_seconds", (double)running->result.cpu_us / 1e6);
-    set_number(L, "peak_rss", (double)running->result.peak_rss);
+    bind_set_number(L, "cpu_seconds", (double)running->result.cpu_us / 1e6);
+    bind_set_number(L, "peak_rss", (double)running->result.peak_rss);
+    lua_pushboolean(L, running->result.overran != 0);
+    lua_setfield(L, -2, "overran");
     push_captured(L, "stdout", &running->streams[STREAM_STDOUT]);
     push_captured(L, "stderr", &running->streams[STREAM_STDERR]);
     for (int i = STREAM_STDOUT; i < STREAMS; i++)
         dropped += stream_dropped(&running->streams[i]);
-    set_number(L, "dropped", (double)dropped);
+    bind_set_number(L, "dropped", (double)dropped);
     sandbox_forget(sandbox, running);
 }
 
 static void push_event(lua_State *L, struct sandbox *sandbox, const struct event *event)
 {
-    static const char *const kinds[] = {"timeout", "exit",       "output",      "signal", "usage",
-                                        "storage", "no_gateway", "not_started", "gone"};
+    static const char *const kinds[] = {"timeout", "exit",       "output",      "signal",  "usage",
+                                        "storage", "no_gateway", "not_started", "request", "gone"};
     lua_createtable(L, 0, 8);
-    set_string(L, "kind", kinds[event->kind]);
+    bind_set_string(L, "kind", kinds[event->kind]);
     if (event->running)
-        set_number(L, "id", event->running->id);
+        bind_set_number(L, "id", event->running->id);
     switch (event->kind) {
     case EVENT_EXIT:
         if (event->running)
             push_exit(L, sandbox, event->running);
         break;
     case EVENT_OUTPUT:
-        set_string(L, "stream", event->stream == STREAM_STDOUT ? "stdout" : "stderr");
+        bind_set_string(L, "stream", event->stream == STREAM_STDOUT ? "stdout" : "stderr");
         lua_pushlstring(L, event->bytes, event->length);
         lua_setfield(L, -2, "bytes");
         break;
     case EVENT_SIGNAL:
-        set_string(L, "signal", sigabbrev_np(event->signal));
+        bind_set_string(L, "signal", sigabbrev_np(event->signal));
         break;
     case EVENT_USAGE:
-        set_number(L, "processes", (double)event->usage.processes);
-        set_number(L, "memory", (double)event->usage.memory);
-        set_number(L, "cpu_seconds", (double)event->usage.cpu_us / 1e6);
+        bind_set_number(L, "processes", (double)event->usage.processes);
+        bind_set_number(L, "memory", (double)event->usage.memory);
+        bind_set_number(L, "cpu_seconds", (double)event->usage.cpu_us / 1e6);
         break;
     case EVENT_STORAGE:
-        set_number(L, "bytes", (double)event->storage.bytes);
-        set_number(L, "inodes", (double)event->storage.inodes);
+        bind_set_number(L, "bytes", (double)event->storage.bytes);
+        bind_set_number(L, "inodes", (double)event->storage.inodes);
         lua_pushboolean(L, event->storage.partial);
         lua_setfield(L, -2, "partial");
         break;
+    case EVENT_REQUEST:
+        bind_set_number(L, "client", event->client);
+        lua_pushlstring(L, event->bytes, event->length);
+        lua_setfield(L, -2, "text");
+        break;
     case EVENT_NOT_STARTED:
-        set_string(L, "code", err_name(event->code));
-        set_string(L, "why", event->why);
+        bind_set_string(L, "code", err_name(event->code));
+        bind_set_string(L, "why", event->why);
         break;
     case EVENT_NO_GATEWAY:
     case EVENT_GONE:
-        set_string(L, "why", event->why);
+        bind_set_string(L, "why", event->why);
         break;
     case EVENT_TIMEOUT:
         break;
@@ -298,7 +295,7 @@ static int signal_number(lua_State *L, const char *name)
     return luaL_error(L, "no signal is called '%s'", name);
 }
 
-/* sandbox:signal(id, "TERM") -> true | nil, message, CODE */
+/* sandbox:signal(id, "TERM"), id 0: every process in it -> true | nil, message, CODE */
 static int send_signal(lua_State *L)
 {
     struct sandbox *sandbox = bind_check_sandbox(L);
@@ -307,6 +304,38 @@ static int send_signal(lua_State *L)
         return bind_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+/* sandbox:watch_signals() -> true | nil, message, CODE: as core.launch's signals=true, for a remote one */
+static int watch_signals(lua_State *L)
+{
+    struct err err;
+    if (sandbox_watch_signals(bind_check_sandbox(L), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* sandbox:commands() -> how many were started and have not been reported as ended */
+static int commands(lua_State *L)
+{
+    lua_Integer n = 0;
+    for (const struct running *r = bind_check_sandbox(L)->commands; r; r = r->next)
+        n++;
+    lua_pushinteger(L, n);
+    return 1;
+}
+
+/* sandbox:serve(control): from now on clients of the control socket (core.control.listen) start commands in it, and what
+ * they ask comes as events. */
+static int serve(lua_State *L)
+{
+    struct sandbox *sandbox = bind_check_sandbox(L);
+    sandbox->control = bind_check_control(L, 2);
+    lua_getfenv(L, 1);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, 3);
+    return 0;
 }
 
 /* sandbox:resize(id, rows, cols) */
@@ -319,105 +348,6 @@ static int resize(lua_State *L)
     return 0;
 }
 
-/* sandbox:ask_usage() -> true | nil, message, CODE; the answer is an event. */
-static int ask_usage(lua_State *L)
-{
-    struct err err = {0};
-    if (sandbox_ask_usage(bind_check_sandbox(L), &err) < 0)
-        return bind_failure(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* sandbox:measure() -> true when a measurement of its storage folder will come as an event, false when it has none
- * | nil, message, CODE */
-static int measure(lua_State *L)
-{
-    struct err err = {0};
-    struct sandbox *sandbox = bind_check_sandbox(L);
-    int asked = sandbox->keeper ? keeper_ask_measure(sandbox->keeper, &err) : 0;
-    if (asked < 0)
-        return bind_failure(L, &err);
-    lua_pushboolean(L, asked);
-    return 1;
-}
-
-static void push_disk(lua_State *L, const struct sandbox *sandbox)
-{
-    uint64_t bytes, inodes;
-    if (!sandbox->keeper || sandbox->keeper->image.mounted < 0 ||
-        image_usage(&sandbox->keeper->image, &bytes, &inodes) < 0)
-        return;
-    set_number(L, "disk", (double)bytes);
-    set_number(L, "inodes", (double)inodes);
-}
-
-/* sandbox:usage() -> what the kernel counts: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills=, refused=
- * (forks), pressure= { cpu=, memory=, io= } (percent of the last 10 s) }, each only where there is a controller for it,
- * and of a disk image { disk=, inodes= }. */
-static int usage(lua_State *L)
-{
-    struct sandbox *sandbox = bind_check_sandbox(L);
-    struct cgroup_usage counted;
-    cgroup_read_usage(&sandbox->cgroup, &counted);
-    lua_createtable(L, 0, 8);
-    push_disk(L, sandbox);
-    if (counted.has_memory) {
-        set_number(L, "memory", (double)counted.memory);
-        set_number(L, "memory_peak", (double)counted.memory_peak);
-        set_number(L, "oom_kills", (double)counted.oom_kills);
-    }
-    if (counted.has_cpu)
-        set_number(L, "cpu_seconds", (double)counted.cpu_us / 1e6);
-    if (counted.processes) {
-        set_number(L, "processes", (double)counted.processes);
-        set_number(L, "refused", (double)counted.refused);
-    }
-    if (counted.has_pressure) {
-        lua_createtable(L, 0, 3);
-        set_number(L, "cpu", counted.pressure[CGROUP_PRESSURE_CPU]);
-        set_number(L, "memory", counted.pressure[CGROUP_PRESSURE_MEMORY]);
-        set_number(L, "io", counted.pressure[CGROUP_PRESSURE_IO]);
-        lua_setfield(L, -2, "pressure");
-    }
-    return 1;
-}
-
-/* sandbox:throttle(cpus) -> true | nil, message, CODE: less processor time from now on */
-static int throttle(lua_State *L)
-{
-    struct err err = {0};
-    if (cgroup_throttle(&bind_check_sandbox(L)->cgroup, luaL_checknumber(L, 2), &err) < 0)
-        return bind_failure(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* sandbox:freeze(on) -> true | nil, message, CODE: stops every process of it, or lets them go on */
-static int freeze(lua_State *L)
-{
-    struct err err = {0};
-    if (sandbox_freeze(bind_check_sandbox(L), bind_cgroup_support(), lua_toboolean(L, 2), &err) < 0)
-        return bind_failure(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* sandbox:killed() -> { killed=, name=, bytes= }: whom the kernel killed in it for want of memory, with the largest's name
- * and size | nil where its log does not say */
-static int killed(lua_State *L)
-{
-    const struct cgroup *group = &bind_check_sandbox(L)->cgroup;
-    struct oom oom;
-    if (group->n == 0 || oom_find(strrchr(group->groups[0].path, '/') + 1, &oom) < 0)
-        return 0;
-    lua_createtable(L, 0, 3);
-    set_number(L, "killed", oom.killed);
-    set_string(L, "name", oom.name);
-    set_number(L, "bytes", (double)oom.bytes);
-    return 1;
-}
-
 /* sandbox:pid() -> the host's pid of the sandbox's process 1 */
 static int pid(lua_State *L)
 {
@@ -428,7 +358,7 @@ static int pid(lua_State *L)
 /* sandbox:close() -> true | nil, message, CODE; closing twice is fine */
 static int close_sandbox(lua_State *L)
 {
-    struct handle *handle = luaL_checkudata(L, 1, BIND_SANDBOX);
+    struct bind_sandbox_handle *handle = luaL_checkudata(L, 1, BIND_SANDBOX);
     struct err err = {0};
     bool was_open = handle->open;
     handle->open = false;
@@ -444,20 +374,18 @@ int bind_sandbox(lua_State *L)
                                        {"next", next_event},
                                        {"signal", send_signal},
                                        {"resize", resize},
-                                       {"ask_usage", ask_usage},
-                                       {"usage", usage},
-                                       {"measure", measure},
                                        {"network", bind_sandbox_network},
                                        {"published", bind_sandbox_published},
                                        {"set_rules", bind_sandbox_set_rules},
-                                       {"throttle", throttle},
-                                       {"freeze", freeze},
-                                       {"killed", killed},
+                                       {"serve", serve},
+                                       {"commands", commands},
+                                       {"watch_signals", watch_signals},
                                        {"pid", pid},
                                        {"ready", wait_ready},
                                        {"close", close_sandbox},
                                        {NULL, NULL}};
     bind_class(L, BIND_SANDBOX, methods, close_sandbox);
+    bind_measure(L);
     lua_pushcfunction(L, launch_sandbox);
     return 1;
 }

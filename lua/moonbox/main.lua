@@ -1,7 +1,8 @@
 --- The command line: finds the command's own module and runs it. Returns the exit code.
 --
 -- Modules are loaded when they are needed and not before: a cold start is part of every sandbox's price.
-local COMMANDS = { "check", "doctor", "exec", "explain", "flows", "help", "plan", "run", "version", "why" }
+local COMMANDS = { "check", "create", "destroy", "doctor", "events", "exec", "explain", "flows", "gc", "help",
+  "inspect", "list", "logs", "network", "pause", "plan", "resume", "run", "stats", "stop", "version", "why" }
 local USAGE, INTERNAL = 64, 70
 
 local aliases = { ["--version"] = "version", ["-V"] = "version", ["--help"] = "help", ["-h"] = "help" }
@@ -29,6 +30,8 @@ local function wants_help(args)
 end
 
 return function(argv)
+  -- Of moonbox's own making (moonbox.create), not for people.
+  if argv[1] == "supervise" and #argv == 3 then return require("moonbox.supervisor").main(argv[2], argv[3]) end
   local name = aliases[argv[1]] or argv[1] or "help"
   if not is_command(name) then return unknown(name) end
   local args = { select(2, unpack(argv)) }

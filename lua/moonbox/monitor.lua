@@ -68,11 +68,14 @@ local function rounded(number, digits)
   return number and math.floor(number * digits + 0.5) / digits
 end
 
+--- A sample as it is recorded.
 local function plain(use)
   return { seconds = rounded(use.seconds, 1000), memory = use.memory, memory_peak = use.memory_peak, disk = use.disk,
     inodes = use.inodes, processes = use.processes, cpu_seconds = rounded(use.cpu_seconds, 1000),
     cpus = rounded(use.cpus, 100), pressure = use.pressure, network = use.network }
 end
+
+M.plain = plain
 
 local function typed(limit, value)
   if SIZES[limit] then return hooks().size(value or 0) end

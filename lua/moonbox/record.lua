@@ -26,15 +26,16 @@ function M.time(seconds)
   return os.date("!%Y-%m-%dT%H:%M:%S", whole) .. string.format(".%03dZ", math.floor((seconds - whole) * 1000))
 end
 
---- Opens the record of `task` (moonbox.task). options: secrets = array of values never to be written,
--- sink = function(event) that is shown each event as it was written. Returns the record, or nil, message.
+--- Opens the record of `task` (moonbox.task, or a sandbox of moonbox.sandboxes, whose `kind` is "sandbox").
+-- options: secrets = array of values never to be written, sink = function(event) that is shown each event as it was
+-- written, data = what its JSON file holds already. Returns the record, or nil, message.
 function M.open(task, options)
   options = options or {}
   local events, message = sys.append_open(task:file("events.jsonl"))
   if not events then return nil, message end
   return setmetatable({
     task = task, events = events, redactor = redact.new(options.secrets), sink = options.sink,
-    data = { version = 1, id = task.id },
+    data = options.data or { version = 1, id = task.id },
   }, M)
 end
 
@@ -50,7 +51,7 @@ end
 --- Writes one event. `fields` is plain data; time, event and task are added. Returns the event.
 function M:event(name, fields)
   local event = as_utf8(self.redactor:deep(fields or {}))
-  event.time, event.event, event.task = M.time(), name, self.task.id
+  event.time, event.event, event[self.task.kind or "task"] = M.time(), name, self.task.id
   self.events:write(json.encode(event) .. "\n")
   if self.sink then self.sink(event) end
   return event
@@ -60,7 +61,7 @@ end
 function M:save(fields)
   for key, value in pairs(fields or {}) do self.data[key] = value end
   local text = json.encode(as_utf8(self.redactor:deep(self.data)), { pretty = true })
-  return sys.write_file(self.task:file("task.json"), text .. "\n", PRIVATE)
+  return sys.write_file(self.task:file((self.task.kind or "task") .. ".json"), text .. "\n", PRIVATE)
 end
 
 -- The last TAIL_BYTES of what is added.
@@ -85,8 +86,8 @@ end
 
 --- A log: log:write(bytes, stream) returns the bytes that are safe to show, log:close() ends it and returns
 -- the rest. A secret is looked for within each stream, so that two of them mixed don't hide one. At most 64
--- MiB are kept, the first 60 and the last 4; a line between them says how much is missing. log.dropped() is the number
--- of bytes that are. `name` is relative to the task.
+-- MiB are kept, the first 60 and the last 4; a line between them says how much is missing. log.dropped() is the
+-- number of bytes that are. `name` is relative to the task.
 function M:log(name)
   local file, message = sys.append_open(self.task:file(name))
   if not file then return nil, message end

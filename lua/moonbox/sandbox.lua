@@ -3,13 +3,14 @@
 -- Reading order: open() here, moonbox.supervise for what happens while a command runs, core/launch.c for what a
 -- sandbox is made of.
 local core = require "moonbox.core"
+local stdio = require "moonbox.stdio"
 
 local sys = core.sys
 
 local M = {}
 
 --- Values for `stdin`, `stdout`, `stderr` of box:exec: the caller's own; kept and returned; the same as stdout.
-M.INHERIT, M.CAPTURE, M.STDOUT = "pass", "capture", "merge"
+M.INHERIT, M.CAPTURE, M.STDOUT = stdio.INHERIT, stdio.CAPTURE, stdio.STDOUT
 
 --- Exit codes of sysexits(3) and of DESIGN: the host can't give what is asked; the sandbox could not be started.
 M.CANNOT, M.NOT_STARTED = 69, 125
@@ -146,7 +147,7 @@ local function open_new(plan, options)
   if options.storage and users[options.storage] then
     return nil, "another sandbox is open on the storage " .. options.storage, M.NOT_STARTED
   end
-  local box = setmetatable({ plan = plan, root = root, groups = groups, id = sys.random_hex(8),
+  local box = setmetatable({ plan = plan, root = root, groups = groups, id = options.id or sys.random_hex(8),
     handle = core.plan(plan), on_event = options.on_event or function() end, oom_kills = 0,
     disk = require("moonbox.disk").kind(plan) }, Box)
   why = no_room(box)
@@ -200,7 +201,8 @@ end
 --- Opens a sandbox. Options: `storage`, an existing private directory that keeps the writable files between boxes
 -- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`; `early`, to return before the
 -- sandbox is set up: trouble with that then shows at the first command; `flows`, the path of the file that the gateway
--- appends what is reached and refused to, in which `step` is named; without it that is not written down.
+-- appends what is reached and refused to, in which `step` is named; without it that is not written down; `id`, the name
+-- of what it has on the host, 16 random hexadecimal digits.
 -- Returns a box, or nil, sentence, exit code. `box.published` says where published ports are, and so does an event for
 -- each: { { port = 8080, at = "127.0.0.1:41235", rule = "FILE:LINE" }, … }.
 function M.open(plan, options)
@@ -217,22 +219,6 @@ end
 -- Returns true, or nil, sentence, exit code.
 function M.ready(plan, count)
   return require("moonbox.pool").keep(plan, count, function() return open_new(plan, { early = true }) end)
-end
-
-local function stream(value, spec)
-  if value == nil or value == M.CAPTURE then
-    return { capture = spec.keep or 2 ^ 20, observe = spec.on_output ~= nil }
-  end
-  if type(value) == "table" then
-    return { log = value.log, keep = value.keep, observe = spec.on_output ~= nil }
-  end
-  return value
-end
-
-local function stdin(value)
-  if value == nil then return "null" end
-  if value == M.INHERIT then return "pass" end
-  return { feed = value }
 end
 
 local function environment(plan, extra)
@@ -259,7 +245,7 @@ function Box:exec(spec)
   local began = sys.monotonic()
   local id, message = self.running:start {
     argv = spec.run, env = environment(self.plan, spec.env), cwd = spec.cwd or self.plan.cwd,
-    stdin = stdin(spec.stdin), stdout = stream(spec.stdout, spec), stderr = stream(spec.stderr, spec),
+    stdin = stdio.input(spec.stdin), stdout = stdio.output(spec.stdout, spec), stderr = stdio.output(spec.stderr, spec),
     pty = spec.tty, rows = rows, cols = cols, last = spec.last,
   }
   if not id then return nil, message, M.NOT_STARTED end

@@ -24,7 +24,8 @@ M.ANSWER = 20
 local TICK = 0.1
 local LAST_MEASUREMENT = 300
 local SLOW_PERIOD = 5
-local CODES = { time = 124, memory = 137, disk = 137, killed = 137 }
+local CODES = { time = 124, memory = 137, disk = 137, killed = 137, stopped = 137 }
+local PLAIN = { interrupted = true, killed = true, stopped = true } -- no limit was broken
 local UNITS = { { "GB", 2 ^ 30 }, { "MB", 2 ^ 20 }, { "kB", 2 ^ 10 } }
 
 local function size(bytes)
@@ -38,16 +39,17 @@ local function plural(n, one, many)
   return ("%d %s"):format(n, n == 1 and one or many)
 end
 
--- Ends the command: SIGTERM now, everything in the sandbox after the grace, which nobody has who can't move. The first
--- reason is the one that counts. `value` and `threshold` are what was measured and what the limit is.
+-- Ends the command: SIGTERM now, everything in the sandbox after the grace, which nobody has who can't move. The
+-- first reason is the one that counts. `value` and `threshold` are what was measured and what the limit is.
 local function stop(run, ended_by, sentence, grace, value, threshold)
   if run.ended_by then return end
   local box = run.box
   if box.monitor.frozen then grace = 0 end
   run.ended_by, run.sentence = ended_by, sentence
   run.kill_at = sys.monotonic() + grace
+  if run.on_stop then run.on_stop(run) end
   if grace > 0 and box.running then box.running:signal(run.id, "TERM") end
-  if ended_by == "interrupted" or ended_by == "killed" then
+  if PLAIN[ended_by] then
     return box.on_event { event = ended_by, sentence = sentence }
   end
   box.monitor:violation(run, { limit = ended_by, sentence = sentence, value = value, threshold = threshold,
@@ -130,6 +132,9 @@ end
 
 function on.timeout() end
 
+-- A client of a sandbox by id (moonbox.supervisor).
+function on.request(run, event) run.on_request(run, event) end
+
 -- Killing everything is also what makes a command end that has stopped itself or ignores SIGTERM.
 local function kill_everything(run)
   run.counted = run.box.running:usage()
@@ -181,7 +186,9 @@ local function wait_time(run, now)
   return till < math.huge and math.max(0, till - now) or nil
 end
 
-local function one_turn(run)
+--- One step of a watch: does what is due, then waits for one thing and deals with it. Returns true, or nil and a
+-- sentence; `run.over` is set at the end.
+function M.turn(run)
   local now = sys.monotonic()
   if not run.ended_by and now >= run.deadline then
     stop(run, "time", ("time limit of %g s reached"):format(run.limit), run.box.plan.limits.grace, now - run.began,
@@ -217,7 +224,8 @@ function out_of_memory(run, counted)
   stop(run, "memory", memory_sentence(run, kills), 0, counted.memory_peak or limit, limit)
 end
 
-local function count(run)
+--- What was used: { cpu_seconds, memory_peak, processes, disk }; finds out, too, whether memory ran out.
+function M.count(run)
   local counted = run.counted or (run.box.running and run.box.running:usage()) or {}
   local exit = run.exit or {}
   if exit.code ~= 0 then out_of_memory(run, counted) end
@@ -245,7 +253,7 @@ local function last_measurement(run)
 end
 
 local function outcome(run)
-  local exit, usage = run.exit or {}, count(run)
+  local exit, usage = run.exit or {}, M.count(run)
   run.box.ended = run.box.running == nil or run.gone ~= nil
   if run.gone and not run.ended_by then run.ended_by, run.sentence = "killed", run.gone end
   local code = CODES[run.ended_by] or exit.code or 137
@@ -256,8 +264,10 @@ local function outcome(run)
   }
 end
 
---- Supervises command `id` of `box` to its end. Returns an outcome, or nil, sentence, code.
-function M.run(box, id, spec, began)
+--- Begins to watch `box` for command `id`; 0: for all that run in it. `spec` as of box:exec, of which `time`,
+-- `forward`, `on_output` and `on_tick` matter here. For a box by id `run.on_request(run, event)` answers clients
+-- and `run.on_stop(run)` hears that the end has begun.
+function M.watch(box, id, spec, began)
   collectgarbage("restart")
   local limit = math.min(spec.time or math.huge, box.plan.limits.time)
   local levels = holding.levels(box.plan, box.groups)
@@ -267,8 +277,14 @@ function M.run(box, id, spec, began)
   local asks = run.watch_memory or (box.monitor:due() < math.huge and not (box.running:usage() or {}).cpu_seconds)
   run.sample_at = asks and began or math.huge
   if box.disk == "memory" and run.watch_memory then run.look_at = math.huge end
+  return run
+end
+
+--- Supervises command `id` of `box` to its end. Returns an outcome, or nil, sentence, code.
+function M.run(box, id, spec, began)
+  local run = M.watch(box, id, spec, began)
   while not run.over do
-    local going, message = one_turn(run)
+    local going, message = M.turn(run)
     if not going and not run.over then return nil, message, 70 end
   end
   last_measurement(run)

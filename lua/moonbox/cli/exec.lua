@@ -1,12 +1,14 @@
---- `moonbox exec`: one command in a fresh sandbox.
+--- `moonbox exec`: one command in a fresh sandbox, or in one that `moonbox create` made.
 local core = require "moonbox.core"
 
 local sys = core.sys
 
 local M = {
-  about = "runs one command in a fresh sandbox",
+  about = "runs one command in a fresh sandbox, or in the one with an id",
   usage = "moonbox exec [--policy P] [--bind HOST[:INSIDE][:rw]]… [--env NAME[=VALUE]]… [--cwd DIR] [--time SECONDS] "
-    .. "[--tty|--no-tty] [--json] [--] COMMAND…",
+    .. "[--tty|--no-tty] [--json] [--] COMMAND…\n"
+    .. "     or moonbox exec ID [--timeout TIME] [-it|--no-tty] [--env NAME[=VALUE]]… [--cwd DIR] "
+    .. "[--user agent] -- COMMAND…",
   options = {
     { "--policy P", "a shipped policy's name or a file; `offline` when left out" },
     { "--bind H[:I][:rw]", "shows the host's H at I, read-only unless `:rw`; may be repeated" },
@@ -25,23 +27,6 @@ local kinds = { policy = "value", bind = "list", env = "list", cwd = "value", ti
 
 local function say(text)
   sys.write(2, "moonbox: " .. text .. "\n")
-end
-
--- HOST[:INSIDE][:rw|:ro] -> a mount row of the plan, or nil and a sentence.
-local function bind_row(text)
-  local paths = require "moonbox.paths"
-  local parts = {}
-  for part in (text .. ":"):gmatch("([^:]*):") do parts[#parts + 1] = part end
-  local mode = (parts[#parts] == "rw" or parts[#parts] == "ro") and #parts > 1 and table.remove(parts) or "ro"
-  if #parts > 2 or parts[1] == "" then return nil, "--bind takes HOST[:INSIDE][:rw], not " .. text end
-  local source, why = sys.realpath(parts[1])
-  if not source then return nil, "--bind: " .. why end
-  local target = parts[2] or source
-  local wrong = paths.wrong(target) or paths.target("bind", target)
-  if wrong then return nil, ('--bind: "%s" inside %s'):format(target, wrong) end
-  wrong = paths.source(source)
-  if wrong then return nil, ('--bind: "%s" %s'):format(source, wrong) end
-  return { kind = "bind", source = source, target = target, read_only = mode == "ro", as_agent = true }
 end
 
 local function environment(list)
@@ -68,7 +53,7 @@ local function plan_for(options)
     return nil, BAD_POLICY
   end
   for _, text in ipairs(options.bind or {}) do
-    local row, why = bind_row(text)
+    local row, why = require("moonbox.bind_option").row(text)
     if not row then
       say(why)
       return nil, USAGE
@@ -189,7 +174,37 @@ local function run_plan(plan, command, wanted, options)
   return outcome.code
 end
 
+--- Whether arguments name a sandbox that is there: `ID -- COMMAND`, with options between the two. A command without
+-- options before it has no `--` behind its first word.
+function M.names_sandbox(args)
+  if not args[1] or args[1]:sub(1, 1) == "-" then return false end
+  for i = 2, #args do
+    if args[i] == "--" then return true end
+  end
+  return false
+end
+
+-- Runs a command in the sandbox that the first argument names.
+local function run_in(args)
+  local name = table.remove(args, 1)
+  local short = { ["-t"] = "--tty", ["-it"] = "--tty", ["-ti"] = "--tty", ["-i"] = "--stdin" }
+  for i, argument in ipairs(args) do
+    if argument == "--" then break end
+    args[i] = short[argument] or argument
+  end
+  local options, command = require("moonbox.cli.options").parse(args, { time = "value", timeout = "value",
+    env = "list", cwd = "value", user = "value", tty = "flag", ["no-tty"] = "flag", stdin = "flag" },
+    { stop_at_command = true })
+  if options and #command == 0 then options, command = nil, "exec needs a command; usage: " .. M.usage end
+  if not options then
+    say(command)
+    return USAGE
+  end
+  return require("moonbox.exec_in").run(name, options, command, environment)
+end
+
 function M.run(args)
+  if M.names_sandbox(args) then return run_in(args) end
   local options, command = require("moonbox.cli.options").parse(args, kinds, { stop_at_command = true })
   if not options then
     say(command)

@@ -1,0 +1,119 @@
+/* measure.c - the methods of a sandbox's handle that look at what it uses, and that make it use less. */
+#include "bind.h"
+#include "handle.h"
+
+#include "../cgroup.h"
+#include "../oom.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* sandbox:ask_usage() -> true | nil, message, CODE; the answer is an event. */
+static int ask_usage(lua_State *L)
+{
+    struct err err = {0};
+    if (sandbox_ask_usage(bind_check_sandbox(L), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* sandbox:measure() -> true when a measurement of its storage folder will come as an event, false when it has none
+ * | nil, message, CODE */
+static int measure(lua_State *L)
+{
+    struct err err = {0};
+    struct sandbox *sandbox = bind_check_sandbox(L);
+    int asked = sandbox->keeper ? keeper_ask_measure(sandbox->keeper, &err) : 0;
+    if (asked < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, asked);
+    return 1;
+}
+
+static void push_disk(lua_State *L, const struct sandbox *sandbox)
+{
+    uint64_t bytes, inodes;
+    if (!sandbox->keeper || sandbox->keeper->image.mounted < 0 ||
+        image_usage(&sandbox->keeper->image, &bytes, &inodes) < 0)
+        return;
+    bind_set_number(L, "disk", (double)bytes);
+    bind_set_number(L, "inodes", (double)inodes);
+}
+
+/* sandbox:usage() -> what the kernel counts: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills=, refused=
+ * (forks), pressure= { cpu=, memory=, io= } (percent of the last 10 s) }, each only where there is a controller for it,
+ * and of a disk image { disk=, inodes= }. */
+static int usage(lua_State *L)
+{
+    struct sandbox *sandbox = bind_check_sandbox(L);
+    struct cgroup_usage counted;
+    cgroup_read_usage(&sandbox->cgroup, &counted);
+    lua_createtable(L, 0, 8);
+    push_disk(L, sandbox);
+    if (counted.has_memory) {
+        bind_set_number(L, "memory", (double)counted.memory);
+        bind_set_number(L, "memory_peak", (double)counted.memory_peak);
+        bind_set_number(L, "oom_kills", (double)counted.oom_kills);
+    }
+    if (counted.has_cpu)
+        bind_set_number(L, "cpu_seconds", (double)counted.cpu_us / 1e6);
+    if (counted.processes) {
+        bind_set_number(L, "processes", (double)counted.processes);
+        bind_set_number(L, "refused", (double)counted.refused);
+    }
+    if (counted.has_pressure) {
+        lua_createtable(L, 0, 3);
+        bind_set_number(L, "cpu", counted.pressure[CGROUP_PRESSURE_CPU]);
+        bind_set_number(L, "memory", counted.pressure[CGROUP_PRESSURE_MEMORY]);
+        bind_set_number(L, "io", counted.pressure[CGROUP_PRESSURE_IO]);
+        lua_setfield(L, -2, "pressure");
+    }
+    return 1;
+}
+
+/* sandbox:throttle(cpus) -> true | nil, message, CODE: less processor time from now on */
+static int throttle(lua_State *L)
+{
+    struct err err = {0};
+    if (cgroup_throttle(&bind_check_sandbox(L)->cgroup, luaL_checknumber(L, 2), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* sandbox:freeze(on) -> true | nil, message, CODE: stops every process of it, or lets them go on */
+static int freeze(lua_State *L)
+{
+    struct err err = {0};
+    if (sandbox_freeze(bind_check_sandbox(L), bind_cgroup_support(), lua_toboolean(L, 2), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* sandbox:killed() -> { killed=, name=, bytes= }: whom the kernel killed in it for want of memory, with the largest's name
+ * and size | nil where its log does not say */
+static int killed(lua_State *L)
+{
+    const struct cgroup *group = &bind_check_sandbox(L)->cgroup;
+    struct oom oom;
+    if (group->n == 0 || oom_find(strrchr(group->groups[0].path, '/') + 1, &oom) < 0)
+        return 0;
+    lua_createtable(L, 0, 3);
+    bind_set_number(L, "killed", oom.killed);
+    bind_set_string(L, "name", oom.name);
+    bind_set_number(L, "bytes", (double)oom.bytes);
+    return 1;
+}
+
+void bind_measure(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"ask_usage", ask_usage}, {"usage", usage},   {"measure", measure}, {"throttle", throttle},
+        {"freeze", freeze},       {"killed", killed}, {NULL, NULL}};
+    luaL_getmetatable(L, BIND_SANDBOX);
+    lua_getfield(L, -1, "__index");
+    luaL_register(L, NULL, methods);
+    lua_pop(L, 2);
+}

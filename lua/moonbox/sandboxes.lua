@@ -1,0 +1,260 @@
+--- Sandboxes by id on disk: one folder each, and whether its supervisor lives.
+--
+--   <state>/sandboxes/<id>/lock           held (flock) by the supervisor for as long as it lives
+--                          sandbox.json   what the sandbox is: state, policy, when, how it ended
+--                          plan.json      what its supervisor executes
+--                          control        the supervisor's socket (core/control)
+--                          events.jsonl, flows.jsonl, supervisor.log
+--
+-- A folder appears complete, under its name, with its lock held: it is made beside its place and renamed there. From
+-- then on the state in sandbox.json is true while the lock is held. When it is not, the supervisor has died, and
+-- whoever looks first puts the record right and cleans up (M.reconcile).
+local core = require "moonbox.core"
+local json = require "moonbox.json"
+
+local sys = core.sys
+
+local M = {}
+
+local PRIVATE_FOLDER, PRIVATE = 448, 384 -- 0700, 0600
+local JSON_BYTES = 16 * 2 ^ 20
+local MOST_TRIES, YOUNG = 16, 60
+
+--- Seconds that the processes of a dead supervisor get to clean up by themselves, and that a supervisor whose state
+-- is being looked at gets to be between two states.
+M.SETTLE = 5
+
+--- Seconds after which a supervisor that says nothing is taken to be stopped, and alive.
+M.ANSWER = 1
+
+--- Is `id` a sandbox's id? Nothing else is ever joined to a path.
+function M.valid(id)
+  return type(id) == "string" and #id <= 40 and id:find("^[a-z0-9][a-z0-9-]*$") ~= nil
+end
+
+local function root_of(root)
+  local message
+  if not root then root, message = require("moonbox.task").root() end
+  return root, message
+end
+
+--- The folder of sandbox `id`, whether it exists or not. Raises on an id that isn't one. Returns nil, message where
+-- no state directory is known.
+function M.dir(id, root)
+  assert(M.valid(id), "not a sandbox's id")
+  local message
+  root, message = root_of(root)
+  return root and root .. "/sandboxes/" .. id, message
+end
+
+--- The sorted ids of all sandboxes.
+function M.ids(root)
+  local out = {}
+  root = root_of(root)
+  for _, name in ipairs(root and sys.list(root .. "/sandboxes") or {}) do
+    if M.valid(name) then out[#out + 1] = name end
+  end
+  table.sort(out)
+  return out
+end
+
+local Folder = { kind = "sandbox" }
+Folder.__index = Folder
+
+--- A path inside the folder; `name` is moonbox's own.
+function Folder:file(name) return self.path .. "/" .. name end
+
+--- The folder of `id` as moonbox.record wants it.
+function M.folder(id, path) return setmetatable({ id = id, path = path }, Folder) end
+
+local function write_json(path, value)
+  return sys.write_file(path, json.encode(value, { pretty = true }) .. "\n", PRIVATE)
+end
+
+local function fill(path, data, plan)
+  local made, message = sys.mkdir(path, PRIVATE_FOLDER)
+  if not made then return nil, message end
+  local lock, why = sys.lock(path .. "/lock")
+  if not lock then return nil, why end
+  made, message = sys.write_file(path .. "/plan.json", require("moonbox.cli.plan").text(plan), PRIVATE)
+  if made then made, message = write_json(path .. "/sandbox.json", data) end
+  if made then return lock end
+  lock:close()
+  return nil, message
+end
+
+--- Makes the folder of a new sandbox, with its lock held. `data` are fields of sandbox.json. Returns it, or nil,
+-- sentence, CODE: "EEXIST" when there is a sandbox of that id.
+function M.create(id, data, plan)
+  local root, message = root_of()
+  if not root then return nil, message end
+  local made
+  made, message = sys.mkdirs(root .. "/sandboxes", PRIVATE_FOLDER)
+  if not made then return nil, message end
+  local info = sys.lstat(root .. "/sandboxes")
+  if not info or info.kind ~= "directory" or info.uid ~= sys.euid() then
+    return nil, root .. "/sandboxes: not a directory of the user who runs moonbox"
+  end
+  for _ = 1, id and 1 or MOST_TRIES do
+    data.id = id or sys.random_hex(6)
+    local beside, path = root .. "/sandboxes/.new-" .. sys.random_hex(8), M.dir(data.id, root)
+    local lock, why = fill(beside, data, plan)
+    local done, code
+    if lock then done, why, code = sys.rename(beside, path) end
+    if done then
+      return setmetatable({ id = data.id, path = path, lock = lock, root = root }, Folder)
+    end
+    sys.remove_tree(beside)
+    if lock then lock:close() end
+    local taken = code == "ENOTEMPTY" or code == "EEXIST"
+    if not taken then return nil, why end
+    if id then return nil, ("there is a sandbox %s already"):format(id), "EEXIST" end
+  end
+  return nil, "no free id was found"
+end
+
+--- What sandbox.json of a folder says, or nil and a sentence.
+function M.read(path)
+  local text, message = sys.read_file(path .. "/sandbox.json", JSON_BYTES)
+  local data = text and json.decode(text)
+  if type(data) ~= "table" or type(data.state) ~= "string" or type(data.id) ~= "string" then
+    return nil, text and path .. "/sandbox.json is no record of a sandbox" or message
+  end
+  return data
+end
+
+--- The plan of a folder, or nil and a sentence.
+function M.plan(path)
+  local text, message = sys.read_file(path .. "/plan.json", JSON_BYTES)
+  local plan = text and json.decode(text)
+  if type(plan) ~= "table" then return nil, message or path .. "/plan.json is no plan" end
+  return plan
+end
+
+-- Keeps a folder that makes no sense for people to look at, out of everybody's way.
+local function quarantine(path, root)
+  local name = ("%s/sandboxes/.corrupt-%s-%s"):format(root, path:match("[^/]+$"), sys.random_hex(4))
+  sys.unlink(path .. "/control")
+  return sys.rename(path, name) and name
+end
+
+-- The supervisor is dead and its lock is ours: what it left goes, and the record says so.
+local function settle(path, data, root)
+  sys.unlink(path .. "/control")
+  local clean = core.control.clean(root .. "/boxes", data.box or "", M.SETTLE)
+  if data.state == "ended" then return clean end
+  data.state, data.ended_by, data.ended = "ended", "lost", require("moonbox.record").time()
+  data.code, data.sentence = 137, "its supervisor was killed"
+  local written = write_json(path .. "/sandbox.json", data)
+  local events = written and sys.append_open(path .. "/events.jsonl")
+  if events then
+    events:write(json.encode { time = data.ended, event = "ended", sandbox = data.id, ended_by = "lost",
+      sentence = data.sentence } .. "\n")
+    events:close()
+  end
+  return clean
+end
+
+-- Whether a supervisor answers at its socket; it does from before its state is `running` until after it is `ended`.
+local function answers(path)
+  local question = core.control.ask(path, json.encode { ask = "nothing" })
+  if not question then return false end
+  -- One that is being killed still takes connections for a moment; one that is stopped (SIGSTOP) lives.
+  local text, _, code = question:answer(M.ANSWER)
+  return text ~= nil or code == "ETIME"
+end
+
+--- Looks at a sandbox and, when its supervisor has died, puts its record right and removes what it left.
+-- Returns what sandbox.json says, and whether the supervisor lives; or nil and a sentence: there is none, or its
+-- folder was no sandbox's and has been set aside.
+function M.look(id, root)
+  local path, message = M.dir(id, root)
+  if not path then return nil, message end
+  root = root_of(root)
+  local till = sys.monotonic() + M.SETTLE
+  while true do
+    if not sys.lstat(path) then return nil, ("there is no sandbox %s in %s/sandboxes"):format(id, root) end
+    local lock, why, code = sys.lock(path .. "/lock")
+    local data, trouble = M.read(path)
+    if lock then
+      if data then
+        local clean = settle(path, data, root)
+        lock:close()
+        return data, false, clean
+      end
+      local aside = sys.lstat(path) and quarantine(path, root)
+      lock:close()
+      if aside then return nil, ("%s; it was set aside as %s"):format(trouble, aside) end
+    elseif code ~= "EWOULDBLOCK" and code ~= "ENOENT" then
+      return nil, why
+    elseif data and (data.state == "creating" or answers(path)) then
+      return data, true
+    end
+    if sys.monotonic() > till then
+      if data then return data, true end
+      return nil, trouble
+    end
+    sys.sleep(0.01)
+  end
+end
+
+--- Sends a request to a sandbox's supervisor and waits at most `seconds` for the answer: a table; or nil, sentence,
+-- CODE.
+function M.ask(path, request, seconds)
+  local question, message, code = core.control.ask(path, json.encode(request))
+  if not question then return nil, message, code end
+  local text
+  text, message, code = question:answer(seconds)
+  if not text then return nil, message, code end
+  local answer = json.decode(text)
+  if type(answer) ~= "table" then return nil, "the sandbox's supervisor spoke nonsense", "EPROTO" end
+  if answer.error then return nil, answer.error, answer.code end
+  return answer
+end
+
+--- Removes the folder of a sandbox whose supervisor is dead. It goes under another name first, so that its id is free
+-- at once and nobody sees half of it. Returns true, or nil and a sentence.
+function M.remove(id, root)
+  root = root_of(root)
+  local gone = ("%s/sandboxes/.gone-%s"):format(root, sys.random_hex(8))
+  local renamed, message, code = sys.rename(M.dir(id, root), gone)
+  if not renamed then return code == "ENOENT" or nil, message end
+  return sys.remove_tree(gone)
+end
+
+-- Folders that creating or removing left half done: young ones may be in use.
+local function sweep(root)
+  local swept = 0
+  for _, name in ipairs(sys.list(root .. "/sandboxes") or {}) do
+    local path = root .. "/sandboxes/" .. name
+    local info = name:find("^%.new%-") and sys.lstat(path)
+    local lock = info and sys.realtime() - info.mtime > YOUNG and sys.lock(path .. "/lock")
+    if lock or name:find("^%.gone%-") then
+      if sys.remove_tree(path) then swept = swept + 1 end
+    end
+    if lock then lock:close() end
+  end
+  return swept
+end
+
+--- Looks at every sandbox and sweeps what is left of others. Returns { lost = ids whose supervisor was found dead,
+-- kept = ids whose leftovers could not all be removed, set_aside = sentences, swept = number }.
+function M.reconcile(root)
+  local out = { lost = {}, kept = {}, set_aside = {}, swept = 0 }
+  root = root_of(root)
+  if not root then return out end
+  for _, id in ipairs(M.ids(root)) do
+    local before = M.read(M.dir(id, root))
+    local data, alive, clean = M.look(id, root)
+    if not data then
+      if sys.lstat(M.dir(id, root)) == nil and before == nil then out.set_aside[#out.set_aside + 1] = alive end
+    elseif not alive then
+      if before and before.state ~= "ended" and data.ended_by == "lost" then out.lost[#out.lost + 1] = id end
+      if clean == false then out.kept[#out.kept + 1] = id end
+    end
+  end
+  out.swept = sweep(root)
+  return out
+end
+
+return M

@@ -1,0 +1,28 @@
+--- Where a command's streams go: the words of box:exec as core.launch's handles know them.
+local M = {}
+
+--- Values for `stdin`, `stdout`, `stderr` of box:exec: the caller's own; kept and returned; the same as stdout.
+M.INHERIT, M.CAPTURE, M.STDOUT = "pass", "capture", "merge"
+
+local KEPT = 2 ^ 20
+
+--- An output: `value` is nil or M.CAPTURE, M.INHERIT, M.STDOUT, or { log = path, keep = bytes }. `spec.keep` bytes are
+-- captured (1 MiB by default), and `spec.on_output` sees all of them.
+function M.output(value, spec)
+  if value == nil or value == M.CAPTURE then
+    return { capture = spec.keep or KEPT, observe = spec.on_output ~= nil }
+  end
+  if type(value) == "table" then
+    return { log = value.log, keep = value.keep, observe = spec.on_output ~= nil }
+  end
+  return value
+end
+
+--- The input: nothing, M.INHERIT, or a text.
+function M.input(value)
+  if value == nil then return "null" end
+  if value == M.INHERIT then return "pass" end
+  return { feed = value }
+end
+
+return M

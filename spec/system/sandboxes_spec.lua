@@ -1,0 +1,233 @@
+-- Sandboxes by id: created, used from other processes, listed, stopped, destroyed.
+local box = require "support.box"
+local json = require "moonbox.json"
+
+local function run(...)
+  local words = { ... }
+  return box.shell(box.program .. " " .. box.words(words) .. " </dev/null")
+end
+
+local function create(id, ...)
+  local made = run("create", "--id", id, ...)
+  assert.same({ code = 0, stdout = id .. "\n", stderr = "" }, made)
+end
+
+local function record(id)
+  return json.decode(run("inspect", id).stdout)
+end
+
+local function listed(id)
+  for line in run("list", "--json").stdout:gmatch("[^\n]+") do
+    local data = json.decode(line)
+    if data.id == id then return data end
+  end
+end
+
+local function events(id)
+  local out = {}
+  for line in run("events", id).stdout:gmatch("[^\n]+") do out[#out + 1] = json.decode(line) end
+  return out
+end
+
+describe("sandboxes by id", function()
+  setup(box.enter)
+  teardown(function()
+    run("gc", "--ended")
+    for line in run("list", "--json").stdout:gmatch("[^\n]+") do run("destroy", json.decode(line).id) end
+    box.leave()
+  end)
+
+  it("are created, keep their files and processes between commands, and are gone when destroyed", function()
+    create("keep")
+    assert.equal(0, run("exec", "keep", "--", "sh", "-c", "echo one > /workspace/x; sleep 1000 & echo $! > pid").code)
+    assert.same({ code = 0, stdout = "one\n", stderr = "" },
+      run("exec", "keep", "--", "sh", "-c", "kill -0 $(cat pid) && cat x"))
+    local data = record("keep")
+    assert.equal("running", data.state)
+    assert.is_true(data.alive)
+    assert.same({ code = 0, stdout = "", stderr = "" }, run("destroy", "keep"))
+    assert.equal("", run("list").stdout)
+    assert.is_true(box.wait_for(function()
+      return not box.read(("/proc/%d/cmdline"):format(data.pid)):find("supervise", 1, true)
+    end, 10))
+    local gone = run("exec", "keep", "--", "true")
+    assert.equal(125, gone.code)
+    assert.matches("there is no sandbox keep", gone.stderr, 1, true)
+  end)
+
+  it("get a random id when none is given, and no id twice", function()
+    local one, two = run("create"), run("create")
+    assert.matches("^%x+\n$", one.stdout)
+    assert.are_not.equal(one.stdout, two.stdout)
+    local again = run("create", "--id", (one.stdout:gsub("\n", "")))
+    assert.equal(64, again.code)
+    assert.matches("already", again.stderr, 1, true)
+    assert.equal(0, run("destroy", (one.stdout:gsub("\n", "")), (two.stdout:gsub("\n", ""))).code)
+  end)
+
+  it("have no id that is a path, an option or nothing", function()
+    for _, id in ipairs { "..", "a/b", "-x", "A", "", "a.b", ("a"):rep(41) } do
+      assert.equal(64, run("create", "--id=" .. id).code)
+      assert.are_not.equal(0, run("inspect", id).code)
+    end
+  end)
+
+  it("pass on exit codes, signals, streams, directory and variables of each command", function()
+    create("codes")
+    for _, want in ipairs { 0, 1, 64, 125, 255 } do
+      assert.equal(want, run("exec", "codes", "--", "sh", "-c", "exit " .. want).code)
+    end
+    assert.equal(143, run("exec", "codes", "--", "sh", "-c", "kill -TERM $$").code)
+    assert.equal(127, run("exec", "codes", "--", "no-such-program").code)
+    assert.equal(126, run("exec", "codes", "--", "/usr/bin").code)
+    assert.equal(5, run("exec", "codes", "--env", "X=y", "--cwd", "/tmp", "--", "sh", "-c",
+      "[ $X = y ] && [ $PWD = /tmp ] && exit 5").code)
+    assert.same({ code = 0, stdout = "out", stderr = "err" },
+      run("exec", "codes", "--", "sh", "-c", "printf out; printf err >&2"))
+    assert.equal("3\n", box.shell("printf abc | " .. box.program .. " exec codes -- wc -c").stdout)
+    run("destroy", "codes")
+  end)
+
+  it("run twenty commands at once without confusing them", function()
+    create("many")
+    local script = {}
+    for i = 1, 20 do
+      script[i] = ("(%s exec many -- sh -c 'sleep 0.%d; head -c %d /dev/zero | tr \"\\0\" %d; exit %d' > %s/%d; "
+        .. "echo $? >> %s/%d) &"):format(box.program, i % 7, i * 10000, i % 10, i, box.home, i, box.home, i)
+    end
+    box.shell(table.concat(script, "\n") .. "\nwait")
+    for i = 1, 20 do
+      local text = box.read(box.home .. "/" .. i)
+      assert.equal(tostring(i % 10):rep(i * 10000) .. i .. "\n", text)
+    end
+    run("destroy", "many")
+  end)
+
+  it("end a command at its time, and not the others", function()
+    create("times")
+    local began = os.time()
+    local slow = run("exec", "times", "--timeout", "1s", "--", "sleep", "100")
+    assert.same({ code = 124, stdout = "", stderr = "moonbox: time limit of 1 s reached\n" }, slow)
+    assert.is_true(os.time() - began < 30)
+    assert.equal(0, run("exec", "times", "--", "true").code)
+    run("destroy", "times")
+  end)
+
+  it("end the commands of a client that is killed, and go on", function()
+    create("client")
+    box.shell(("%s exec client -- sleep 4321 & pid=$!; sleep 0.5; kill -9 $pid"):format(box.program))
+    local gone = box.wait_for(function()
+      return run("exec", "client", "--", "sh", "-c", "! grep -qs '[4]321' /proc/[1-9]*/cmdline").code == 0
+    end, 30)
+    assert.is_true(gone)
+    run("destroy", "client")
+  end)
+
+  it("stand still while they are paused, and say so", function()
+    create("still")
+    local paused = run("pause", "still")
+    if paused.code == 69 then
+      assert.matches("can't be paused here", paused.stderr, 1, true)
+      return run("destroy", "still")
+    end
+    assert.equal("paused", listed("still").state)
+    local refused = run("exec", "still", "--", "true")
+    assert.equal(125, refused.code)
+    assert.matches("paused", refused.stderr, 1, true)
+    assert.equal(0, run("resume", "still").code)
+    assert.equal(0, run("exec", "still", "--", "true").code)
+    run("pause", "still")
+    assert.equal(0, run("destroy", "still").code)
+  end)
+
+  it("are stopped with SIGTERM first, and keep their record", function()
+    create("stop")
+    box.shell(("%s exec stop -- sh -c 'trap \"echo bye; exit 9\" TERM; echo ready; while :; do sleep 0.1; done' > %s/said & "
+      .. "while [ ! -s %s/said ]; do sleep 0.05; done"):format(box.program, box.home, box.home))
+    assert.equal(0, run("stop", "--grace", "20s", "stop").code)
+    assert.is_true(box.wait_for(function() return box.read(box.home .. "/said") == "ready\nbye\n" end, 10))
+    local data = record("stop")
+    assert.same({ "ended", "stopped", false }, { data.state, data.ended_by, data.alive })
+    assert.equal("ended", events("stop")[#events("stop")].event)
+    assert.equal(125, run("exec", "stop", "--", "true").code)
+    assert.equal(0, run("destroy", "stop").code)
+  end)
+
+  it("are ended after the grace when they don't listen", function()
+    create("deaf")
+    box.shell(("%s exec deaf -- sh -c 'trap \"\" TERM; echo ready; while :; do sleep 0.1; done' > %s/deaf & "
+      .. "while [ ! -s %s/deaf ]; do sleep 0.05; done"):format(box.program, box.home, box.home))
+    assert.equal(0, run("stop", "--grace", "1s", "deaf").code)
+    assert.equal("ended", record("deaf").state)
+    run("destroy", "deaf")
+  end)
+
+  it("end at the policy's time, with everything in them", function()
+    local policy = box.home .. "/short.lua"
+    local file = assert(io.open(policy, "w"))
+    file:write('return policy "short" { about = "x", extends = "base", limits = { time = 2 * seconds } }\n')
+    file:close()
+    create("short", "--policy", policy)
+    local result = run("exec", "short", "--", "sh", "-c", "trap '' TERM; sleep 100")
+    assert.is_true(result.code == 124 or result.code == 137 or result.code == 143)
+    assert.is_true(box.wait_for(function() return record("short").state == "ended" end, 30))
+    assert.equal("time", record("short").ended_by)
+    run("destroy", "short")
+  end)
+
+  it("are found ended, with nothing left, when their supervisor was killed", function()
+    create("lost")
+    assert.equal(0, run("exec", "lost", "--", "sh", "-c", "sleep 4322 >/dev/null 2>&1 &").code)
+    local pid = ("%d"):format(record("lost").pid)
+    assert.are_not.equal("", box.shell("pgrep -f 'sleep 4322'").stdout)
+    box.shell("kill -9 " .. pid)
+    local data = listed("lost")
+    assert.same({ "ended", "lost", false }, { data.state, data.ended_by, data.alive })
+    assert.equal("", box.shell("pgrep -x -f 'sleep 4322'").stdout)
+    assert.same({}, require("moonbox.core").sys.list(box.state .. "/boxes"))
+    assert.equal(0, run("destroy", "lost").code)
+  end)
+
+  it("set a folder aside whose record makes no sense", function()
+    create("odd")
+    box.shell("kill -9 " .. ("%d"):format(record("odd").pid))
+    local file = assert(io.open(box.state .. "/sandboxes/odd/sandbox.json", "w"))
+    file:write("{")
+    file:close()
+    local looked = run("inspect", "odd")
+    assert.equal(125, looked.code)
+    assert.matches("set aside", looked.stderr, 1, true)
+    assert.is_nil(listed("odd"))
+    create("odd")
+    run("destroy", "odd")
+  end)
+
+  it("do not see each other", function()
+    create("one")
+    create("two")
+    run("exec", "one", "--", "sh", "-c", "echo secret > /workspace/s; sleep 4323 >/dev/null 2>&1 &")
+    local seen = run("exec", "two", "--", "sh", "-c", "ls /workspace; cat /proc/[0-9]*/cmdline").stdout
+    assert.is_nil(seen:find("4323", 1, true))
+    assert.is_nil(seen:find("s\n", 1, true) == 1 or nil)
+    assert.equal(0, run("destroy", "one", "two").code)
+  end)
+
+  it("are there for Lua programs, too", function()
+    local moonbox = require "moonbox"
+    local made = assert(moonbox.create { policy = "offline" })
+    local seen = {}
+    local outcome = made:exec { run = { "cat" }, stdin = "hello", on_output = function(_, bytes)
+      seen[#seen + 1] = bytes
+    end }
+    assert.same({ "hello", "hello", 0 }, { outcome.stdout, table.concat(seen), outcome.code })
+    assert.equal(124, made:exec({ run = { "sleep", "100" }, time = 0.2 }).code)
+    local again = assert(moonbox.open(made.id))
+    assert.equal("x", again:exec({ run = { "printf", "x" } }).stdout)
+    assert.equal("running", again:stats().state)
+    assert.equal(made.id, moonbox.list()[1].id)
+    assert.is_true(again:destroy())
+    local none, why, code = made:exec { run = { "true" } }
+    assert.same({ nil, 125 }, { none, code })
+    assert.is_string(why)
+  end)
+end)
