@@ -223,7 +223,7 @@ void dial_ready(struct conn *conn, uint32_t events)
     if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
         return;
     /* Nothing has been read yet, so the error is connect's own. */
-    if (getsockopt(conn->upstream.fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0)
+    if (events & (EPOLLERR | EPOLLHUP) && getsockopt(conn->upstream.fd, SOL_SOCKET, SO_ERROR, &code, &length) < 0)
         code = errno;
     if (code) {
         try_next(conn, code);

@@ -28,6 +28,13 @@ static void put(struct line *line, const char *format, ...)
         line->length += (size_t)n < LINE - line->length ? (size_t)n : LINE - line->length - 1;
 }
 
+static void put_byte(struct line *line, char byte)
+{
+    if (line->length + 1 < LINE)
+        line->bytes[line->length++] = byte;
+    line->bytes[line->length] = '\0';
+}
+
 /* RFC 8259, section 7. Bytes outside of ASCII come only from a tenant and are shown as their numbers. */
 static void put_text(struct line *line, const char *key, const char *text)
 {
@@ -37,11 +44,11 @@ static void put_text(struct line *line, const char *key, const char *text)
     for (size_t i = 0; text[i] && i < TEXT; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c == '"' || c == '\\')
-            put(line, "\\%c", c);
+            put_byte(line, '\\'), put_byte(line, (char)c);
         else if (c < 0x20 || c >= 0x7f)
             put(line, "\\u%04x", c);
         else
-            put(line, "%c", c);
+            put_byte(line, (char)c);
     }
     put(line, "\"");
 }

@@ -163,12 +163,13 @@ static enum moved keep(struct way *way, const uint8_t *bytes, size_t length)
     return BLOCKED;
 }
 
-/* Writes what it can of some bytes and keeps the rest. */
-static enum moved put(struct side *to, struct way *way, const uint8_t *bytes, size_t length)
+/* Writes what it can of some bytes and keeps the rest. Before the end that is known to follow (`last`), the kernel is let
+ * put both into one packet. */
+static enum moved put(struct side *to, struct way *way, const uint8_t *bytes, size_t length, bool last)
 {
     size_t done = 0;
     while (done < length && to->writable && !way->held) {
-        ssize_t n = send(to->fd, bytes + done, length - done, MSG_NOSIGNAL);
+        ssize_t n = send(to->fd, bytes + done, length - done, MSG_NOSIGNAL | (last ? MSG_MORE : 0));
         if (n >= 0)
             done += (size_t)n;
         else if (errno == EAGAIN)
@@ -249,7 +250,7 @@ static enum moved apply(struct conn *conn, const struct inspect_result *result)
         refuse_inspected(conn, result->reason);
         return OVER;
     }
-    enum moved moved = put(&conn->upstream, &conn->up, result->pass, result->length);
+    enum moved moved = put(&conn->upstream, &conn->up, result->pass, result->length, false);
     if (result->verdict == INSPECT_DONE) {
         inspect_free(conn->inspect);
         conn->inspect = NULL;
@@ -297,7 +298,7 @@ static enum moved copy(struct conn *conn, struct side *from, struct side *to, st
         if (moved == OVER || moved == BROKEN)
             return moved;
     }
-    return put(to, way, scratch, length);
+    return put(to, way, scratch, length, from->hung_up && length < want);
 }
 
 static enum moved splice_in(struct conn *conn, struct side *from, struct side *to, struct way *way, size_t most)
@@ -333,7 +334,8 @@ static enum moved pump(struct conn *conn, struct side *from, struct side *to, st
         if (moved != MOVED)
             return moved;
         if (from->ended) {
-            if (!to->shut)
+            /* The second of the two ends is told by the close that follows. */
+            if (!to->shut && !(to->ended && from->shut))
                 shutdown(to->fd, SHUT_WR);
             to->shut = true;
             return MOVED;
