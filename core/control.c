@@ -146,19 +146,20 @@ static bool is_welcome(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && (peer.uid == geteuid() || peer.uid == 0);
 }
 
-static void accept_client(struct control *control)
+static struct control_client *accept_client(struct control *control)
 {
     cleanup_fd int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 || !is_welcome(fd) || control->n_clients >= CONTROL_CLIENTS)
-        return;
+        return NULL;
     struct control_client *client = calloc(1, sizeof *client);
     if (!client)
-        return;
+        return NULL;
     client->fd = steal_fd(&fd);
     client->number = ++control->next_number;
     client->next = control->clients;
     control->clients = client;
     control->n_clients++;
+    return client;
 }
 
 static bool make_room(struct control *control, struct control_client *client)
@@ -256,21 +257,23 @@ void control_fill(const struct control *control, struct pollfd *polled)
         *polled++ = (struct pollfd){.fd = c->gone || c->whole ? -1 : c->fd, .events = POLLIN};
 }
 
+static bool read_and_handle(struct sandbox *sandbox, struct control_client *client, struct event *event)
+{
+    if (!read_frame(sandbox->control, client))
+        drop(sandbox->control, client);
+    return handle(sandbox, client, event);
+}
+
 bool control_serve(struct sandbox *sandbox, const struct pollfd *polled, struct event *event)
 {
     struct control *control = sandbox->control;
     const struct pollfd *next = polled + 1;
-    bool have = false;
-    for (struct control_client *c = control->clients; c && !have; c = c->next, next++) {
-        if (next->fd < 0 || !next->revents || c->gone)
-            continue;
-        if (!read_frame(control, c))
-            drop(control, c);
-        have = handle(sandbox, c, event);
-    }
-    if (!have && polled->revents)
-        accept_client(control);
-    return have;
+    for (struct control_client *c = control->clients; c; c = c->next, next++)
+        if (next->fd >= 0 && next->revents && !c->gone && read_and_handle(sandbox, c, event))
+            return true;
+    /* A new client has mostly sent its first frame already. */
+    struct control_client *arrived = polled->revents ? accept_client(control) : NULL;
+    return arrived && read_and_handle(sandbox, arrived, event);
 }
 
 bool control_tick(struct sandbox *sandbox, struct event *event)

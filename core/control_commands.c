@@ -165,7 +165,8 @@ void control_started(struct sandbox *sandbox, const struct running *running, int
     if (control->awaiting == running->id)
         control->awaiting = 0;
     struct control_client *client = control_find(control, running->client);
-    if (client && running->given)
+    /* Only a terminal's client needs to know: to wake the others would cost more than it tells them. */
+    if (client && running->given && master >= 0)
         control_send(control, client, WIRE_STARTED, running->number, &inside, sizeof inside, master);
 }
 

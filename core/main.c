@@ -1,5 +1,6 @@
 /* main.c - the program `moonbox`: LuaJIT with moonbox's Lua modules inside. */
 #include "modules.h"
+#include "quick.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -71,6 +72,9 @@ static int traceback(lua_State *L)
 
 int main(int argc, char **argv)
 {
+    int code = EXIT_INTERNAL;
+    if (quick_exec(argc, argv, &code))
+        return code;
     lua_State *L = luaL_newstate();
     if (!L) {
         fputs("moonbox: out of memory\n", stderr);
@@ -86,7 +90,6 @@ int main(int argc, char **argv)
     lua_pushcfunction(L, protected_main);
     lua_pushinteger(L, argc);
     lua_pushlightuserdata(L, argv);
-    int code = EXIT_INTERNAL;
     if (lua_pcall(L, 2, 1, 1) != 0)
         fprintf(stderr, "moonbox: internal error: %s\n", lua_tostring(L, -1));
     else

@@ -107,4 +107,5 @@ end
 
 whole_programs()
 through_lua()
+dofile("spec/bench/by_id.lua").run(programs, loop)
 decisions()
