@@ -17,10 +17,12 @@
 
 enum { TTL = 60, MOST_TCP = 32, TCP_MESSAGE = 4096, UDP_TURN = 64 };
 
+struct stream;
+
 /* Where an answer goes. */
 struct asker {
-    bool tcp;
-    int fd;                          /* TCP: owned by its struct stream */
+    struct stream *stream;           /* TCP; NULL: UDP */
+    uint64_t number;                 /* TCP: of the connection; the stream may be another's by now */
     struct sockaddr_storage address; /* UDP: who asked, */
     socklen_t address_length;
     struct in6_pktinfo local; /* and on which address of ours */
@@ -30,6 +32,7 @@ struct stream {
     struct watch watch;
     struct gateway *gateway;
     int fd; /* -1: unused */
+    uint64_t number;
     size_t have;
     double since;
     uint8_t bytes[TCP_MESSAGE];
@@ -59,6 +62,22 @@ static void send_udp(const struct gateway *gateway, const struct asker *asker, c
     sendmsg(gateway->capture.sockets[CAPTURE_DNS_UDP], &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static void stream_close(struct stream *stream)
+{
+    util_close(&stream->fd);
+    stream->have = 0;
+}
+
+/* An answer that finds no room, because none is read, ends the stream: half of one would garble all that follow. */
+static void send_tcp(const struct asker *asker, const uint8_t *bytes, size_t length)
+{
+    struct stream *stream = asker->stream;
+    if (stream->fd < 0 || stream->number != asker->number)
+        return;
+    if (send(stream->fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)length)
+        stream_close(stream);
+}
+
 static void reply(const struct gateway *gateway, const struct asker *asker, const uint8_t *query, size_t length,
                   const struct dns_question *question, const struct dns_answer *answer)
 {
@@ -68,8 +87,8 @@ static void reply(const struct gateway *gateway, const struct asker *asker, cons
         return;
     out[0] = (uint8_t)(n >> 8);
     out[1] = (uint8_t)n;
-    if (asker->tcp)
-        send(asker->fd, out, n + 2, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (asker->stream)
+        send_tcp(asker, out, n + 2);
     else
         send_udp(gateway, asker, out + 2, n);
 }
@@ -107,13 +126,14 @@ static struct dns_answer reverse(const struct gateway *gateway, const struct dns
     return (struct dns_answer){.code = name ? DNS_NOERROR : DNS_NXDOMAIN};
 }
 
-static struct dns_answer fake(struct gateway *gateway, const struct dns_question *question)
+/* `counted`: a new name has been counted as one already. */
+static struct dns_answer fake(struct gateway *gateway, const struct dns_question *question, bool counted)
 {
     struct dns_answer answer = {.code = DNS_NOERROR, .ttl = TTL};
     if (question->type != DNS_A)
         return answer;
-    bool known = fakes_known(&gateway->fakes, question->name);
-    if (!known && !window_take(&gateway->new_names, gateway->loop.now)) {
+    counted = counted || fakes_known(&gateway->fakes, question->name);
+    if (!counted && !window_take(&gateway->new_names, gateway->loop.now)) {
         log_refusal(gateway, question, "built in", "too many new names in a short time");
         return (struct dns_answer){.code = DNS_SERVFAIL};
     }
@@ -138,16 +158,16 @@ static void verified(void *context, const struct resolve_answer *found)
     struct verified *v = context;
     struct dns_answer answer = {.code = found->status == RESOLVE_NO_NAME ? DNS_NXDOMAIN : DNS_SERVFAIL};
     if (found->status == RESOLVE_OK)
-        answer = fake(v->gateway, &v->question);
+        answer = fake(v->gateway, &v->question, true);
     reply(v->gateway, &v->asker, v->query, v->length, &v->question, &answer);
     free(v);
 }
 
-/* Over TCP the answer is not waited for: the stream could be gone by then. */
+/* False: the question can be answered at once, or is one too many and `fake` says so. */
 static bool verify_first(struct gateway *gateway, const struct asker *asker, const struct dns_question *question,
                          const uint8_t *query, size_t length)
 {
-    if (gateway->rules->dns != RULES_DNS_VERIFY || asker->tcp || length > DNS_MAX_UDP || question->type != DNS_A ||
+    if (gateway->rules->dns != RULES_DNS_VERIFY || length > DNS_MAX_UDP || question->type != DNS_A ||
         rules_host(gateway->rules, question->name) || fakes_known(&gateway->fakes, question->name))
         return false;
     if (!window_take(&gateway->new_names, gateway->loop.now))
@@ -179,7 +199,7 @@ static void take_query(struct gateway *gateway, const struct asker *asker, const
     } else if (verify_first(gateway, asker, &question, query, length)) {
         return;
     } else {
-        answer = fake(gateway, &question);
+        answer = fake(gateway, &question, false);
     }
     reply(gateway, asker, query, length, &question, &answer);
 }
@@ -217,12 +237,6 @@ static void udp_ready(struct watch *watch, uint32_t events)
     }
 }
 
-static void stream_close(struct stream *stream)
-{
-    util_close(&stream->fd);
-    stream->have = 0;
-}
-
 static void stream_ready(struct watch *watch, uint32_t events)
 {
     (void)events;
@@ -246,8 +260,10 @@ static void stream_ready(struct watch *watch, uint32_t events)
         }
         if (stream->have < length + 2)
             return;
-        const struct asker asker = {.tcp = true, .fd = stream->fd};
+        const struct asker asker = {.stream = stream, .number = stream->number};
         take_query(stream->gateway, &asker, stream->bytes + 2, length);
+        if (stream->fd < 0)
+            return;
         stream->have -= length + 2;
         memmove(stream->bytes, stream->bytes + length + 2, stream->have);
     }
@@ -272,15 +288,28 @@ static void tcp_ready(struct watch *watch, uint32_t events)
     (void)events;
     struct gateway *gateway = (struct gateway *)((char *)watch - offsetof(struct gateway, dns_tcp));
     int fd = accept4(gateway->capture.sockets[CAPTURE_DNS_TCP], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) && gateway->n_conns > 0) {
+        /* Level-triggered: it would be reported without end; the next end of a connection makes room. */
+        loop_remove(&gateway->loop, gateway->capture.sockets[CAPTURE_DNS_TCP]);
+        gateway->dns_full = true;
+    }
     if (fd < 0)
         return;
+    static uint64_t number;
     struct stream *stream = place();
     stream->gateway = gateway;
+    stream->number = ++number;
     stream->watch.ready = stream_ready;
     stream->fd = fd;
     stream->since = gateway->loop.now;
     if (loop_add_level(&gateway->loop, fd, &stream->watch, EPOLLIN) < 0)
         stream_close(stream);
+}
+
+void answer_listen(struct gateway *gateway)
+{
+    gateway->dns_full = false;
+    loop_add_level(&gateway->loop, gateway->capture.sockets[CAPTURE_DNS_TCP], &gateway->dns_tcp, EPOLLIN);
 }
 
 int answer_start(struct gateway *gateway)

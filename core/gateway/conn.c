@@ -96,6 +96,16 @@ struct conn *conn_new(struct gateway *gateway, const struct tuple *tuple)
     return conn;
 }
 
+void conn_unsaid(struct conn *conn, bool held, bool moved)
+{
+    bool was = conn->unsaid_since > 0;
+    conn->gateway->n_unsaid += (size_t)held - (size_t)was;
+    if (!held)
+        conn->unsaid_since = 0;
+    else if (!was || moved)
+        conn->unsaid_since = conn->gateway->loop.now;
+}
+
 static void close_side(struct side *side, bool reset)
 {
     /* Sent bytes and FIN are thrown away and the peer sees a RST: socket(7), SO_LINGER. */
@@ -113,6 +123,7 @@ static void retire(struct conn *conn, bool reset)
     close_side(&conn->upstream, reset);
     relay_release(conn);
     conn_waited(conn);
+    conn_unsaid(conn, false, false);
     unhash(conn);
     if (conn->previous)
         conn->previous->next = conn->next;
@@ -127,6 +138,8 @@ static void retire(struct conn *conn, bool reset)
     inbound_ended(conn);
     if (gateway->full)
         arrive_listen(gateway);
+    if (gateway->dns_full)
+        answer_listen(gateway);
 }
 
 void conn_bury(struct gateway *gateway)
@@ -223,22 +236,31 @@ void conn_end(struct conn *conn, const char *outcome, const char *reason, bool r
     retire(conn, reset);
 }
 
+static void expire(struct conn *conn)
+{
+    double since = conn->stage == CONN_RELAY ? conn->unsaid_since : conn->started;
+    if (since <= 0 || since + CONN_PATIENCE > conn->gateway->loop.now)
+        return;
+    if (conn->stage == CONN_WAIT)
+        conn_end(conn, "gone", "the program did not wait", true);
+    else if (conn->stage == CONN_RELAY)
+        conn_refuse(conn, REFUSE_TIMEOUT, conn->rule,
+                    "a ClientHello or an HTTP head (a line) was begun and not ended in time");
+    else
+        conn_refuse(conn, REFUSE_TIMEOUT, conn->rule, "no answer in time");
+}
+
 int conn_expire(struct gateway *gateway)
 {
     const double period = 0.25;
-    if (gateway->n_waiting == 0)
+    if (gateway->n_waiting == 0 && gateway->n_unsaid == 0)
         return -1;
     if (gateway->loop.now < gateway->expire_at)
         return (int)((gateway->expire_at - gateway->loop.now) * 1000) + 1;
     gateway->expire_at = gateway->loop.now + period;
     for (struct conn *conn = gateway->conns, *after; conn; conn = after) {
         after = conn->next;
-        if (conn->stage == CONN_RELAY || conn->started + CONN_PATIENCE > gateway->loop.now)
-            continue;
-        if (conn->stage == CONN_WAIT)
-            conn_end(conn, "gone", "the program did not wait", true);
-        else
-            conn_refuse(conn, REFUSE_TIMEOUT, conn->rule, "no answer in time");
+        expire(conn);
     }
     return (int)(period * 1000) + 1;
 }

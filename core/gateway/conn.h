@@ -16,7 +16,8 @@
 
 #include <stdbool.h>
 
-/* Seconds that looking up, dialling and accepting may take together. */
+/* Seconds that looking up, dialling and accepting may take together, and a ClientHello or HTTP head to be whole. A
+ * connection that says nothing may stay: that is what pooled and long-polled ones do. */
 #define CONN_PATIENCE 30.0
 
 enum conn_stage {
@@ -69,6 +70,8 @@ struct conn {
     uint32_t packet;   /* the queue's number of it */
     uint64_t id;
     double started;
+    double
+        unsaid_since; /* the client's bytes are held since then, for what they name isn't whole yet; 0: they aren't */
     struct tuple tuple;
     const char *name;             /* borrowed from the fakes; NULL: a literal address */
     struct address dialled;       /* length 0: not yet */
@@ -93,6 +96,10 @@ void conn_waited(struct conn *conn);
 
 /* Whether the client of this tuple has been let in and its connection not been ended. */
 bool conn_is_open(const struct gateway *gateway, const struct tuple *tuple);
+
+/* Notes whether bytes of the client are held by the inspection; `moved`: others just passed it. Held for CONN_PATIENCE, they
+ * end the connection: a slot can't be taken for ever by a ClientHello or a line that never ends. */
+void conn_unsaid(struct conn *conn, bool held, bool moved);
 
 enum refusal { REFUSE_DENIED, REFUSE_REFUSED, REFUSE_UNREACHABLE, REFUSE_TIMEOUT };
 

@@ -172,6 +172,8 @@ static int open_socket(struct conn *conn, const struct address *address)
     if (fd < 0)
         return -1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    /* A far end that is gone without a word is noticed after the host's time for that (tcp(7), tcp_keepalive_time). */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (connect(fd, (struct sockaddr *)&to, length) == 0 || errno == EINPROGRESS)
         return fd;
     int code = errno;

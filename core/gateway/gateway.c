@@ -48,54 +48,33 @@ enum { FD_CONTROL, FD_HAND_OVER, FD_PUBLISHED, FDS = FD_PUBLISHED + PUBLISH_MOST
 
 /* ---- rules ---- */
 
-static bool make_meters(const struct rules *rules, double now, struct row_meter **meters)
-{
-    *meters = calloc(rules->n_rows + 1, sizeof **meters);
-    for (size_t i = 0; *meters && i < rules->n_rows; i++) {
-        const struct row *row = &rules->rows[i];
-        bucket_init(&(*meters)[i].up, row->bandwidth, now);
-        bucket_init(&(*meters)[i].down, row->bandwidth, now);
-        if (!window_init(&(*meters)[i].requests, row->requests.count, row->requests.seconds))
-            return false;
-    }
-    return *meters != NULL;
-}
-
-static void free_meters(struct row_meter *meters, size_t n)
-{
-    for (size_t i = 0; meters && i < n; i++)
-        window_free(&meters[i].requests);
-    free(meters);
-}
-
 /* Puts rules in force that are known to be good. */
 static int install(struct gateway *gateway, struct rules *rules, struct err *err)
 {
-    struct row_meter *meters;
-    struct window requests;
-    double now = gateway->loop.now;
-    if (!make_meters(rules, now, &meters) || !window_init(&requests, rules->requests.count, rules->requests.seconds)) {
-        free_meters(meters, rules->n_rows);
+    if (!limits_install(gateway, rules))
         return err_set(err, ENOMEM, "out of memory for the rules");
-    }
-    if (gateway->rules)
-        free_meters(gateway->row_meters, gateway->rules->n_rows);
-    window_free(&gateway->requests);
     gateway->rules = rules;
-    gateway->row_meters = meters;
-    gateway->requests = requests;
-    bucket_init(&gateway->up, rules->bandwidth, now);
-    bucket_init(&gateway->down, rules->bandwidth, now);
     return 0;
+}
+
+/* While it is being dialled the rest of its addresses may come to be: all are judged, as before the first. */
+static struct decision decide_again(const struct conn *conn)
+{
+    const struct rules *rules = conn->gateway->rules;
+    uint16_t port = conn->tuple.target_port;
+    const struct address *address = conn->dialled.length ? &conn->dialled : conn->name ? NULL : &conn->tuple.target;
+    if (conn->published)
+        return inbound_decide(conn);
+    struct decision decision = rules_decide(rules, conn->name, address, port);
+    for (size_t i = 0; decision.allow && conn->stage == CONN_DIAL && i < conn->found->n; i++)
+        decision = rules_decide(rules, conn->name, &conn->found->addresses[i], port);
+    return decision;
 }
 
 /* A connection under new rules: it goes on under the row that allows it now, or is cut. */
 static void judge_again(struct conn *conn)
 {
-    const struct address *address = conn->dialled.length ? &conn->dialled : conn->name ? NULL : &conn->tuple.target;
-    struct decision decision = conn->published
-                                   ? inbound_decide(conn)
-                                   : rules_decide(conn->gateway->rules, conn->name, address, conn->tuple.target_port);
+    struct decision decision = decide_again(conn);
     conn->row = decision.row;
     conn->rule = decision.from;
     if (decision.allow)

@@ -49,6 +49,11 @@ bool inspect_wants_server(const struct inspect *inspect)
     return inspect->stage == STAGE_ANSWER;
 }
 
+bool inspect_holds(const struct inspect *inspect)
+{
+    return inspect->have > inspect->passed;
+}
+
 void inspect_server_spoke(struct inspect *inspect)
 {
     inspect->server_spoke = true;

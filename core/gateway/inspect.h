@@ -39,6 +39,9 @@ void inspect_client(struct inspect *inspect, const uint8_t *bytes, size_t length
 bool inspect_wants_server(const struct inspect *inspect);
 void inspect_server(struct inspect *inspect, const uint8_t *bytes, size_t length, struct inspect_result *result);
 
+/* Whether bytes of the client are held because what they say isn't whole. */
+bool inspect_holds(const struct inspect *inspect);
+
 /* The server has spoken before: an upgrade is then no longer understood. */
 void inspect_server_spoke(struct inspect *inspect);
 

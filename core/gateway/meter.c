@@ -5,25 +5,54 @@
 
 static const double burst_seconds = 0.02;
 
+/* The least that is worth passing: reading a few bytes at a time costs more than it moves. */
+static const double parts = 8, most_worth = 65536;
+
 static double burst(const struct bucket *bucket)
 {
     return fmax(bucket->rate * burst_seconds, METER_LEAST_BURST);
 }
 
+static double worth(const struct bucket *bucket)
+{
+    return fmin(burst(bucket) / parts, most_worth);
+}
+
 void bucket_init(struct bucket *bucket, double bits_per_second, double now)
 {
+    bucket->dry = false;
     bucket->rate = bits_per_second / 8;
     bucket->level = burst(bucket);
     bucket->at = now;
 }
 
-size_t bucket_level(struct bucket *bucket, double now)
+static void fill(struct bucket *bucket, double now)
+{
+    bucket->level = fmin(bucket->level + (now - bucket->at) * bucket->rate, burst(bucket));
+    bucket->at = now;
+}
+
+size_t bucket_level(struct bucket *bucket, double now, bool turn)
 {
     if (bucket->rate <= 0)
         return SIZE_MAX;
-    bucket->level = fmin(bucket->level + (now - bucket->at) * bucket->rate, burst(bucket));
-    bucket->at = now;
-    return bucket->level < 1 ? 0 : (size_t)bucket->level;
+    fill(bucket, now);
+    bucket->dry = bucket->level < worth(bucket) || (bucket->dry && !turn);
+    return bucket->dry ? 0 : (size_t)bucket->level;
+}
+
+double bucket_wait(const struct bucket *bucket)
+{
+    return bucket->rate > 0 ? fmax(worth(bucket) - bucket->level, 0) / bucket->rate : 0;
+}
+
+void bucket_carry(struct bucket *bucket, struct bucket *old, double now)
+{
+    if (old->rate <= 0)
+        return;
+    fill(old, now);
+    bucket->level = fmin(bucket->level, old->level);
+    bucket->dry = old->dry;
 }
 
 void bucket_spend(struct bucket *bucket, size_t bytes)
@@ -54,6 +83,16 @@ void window_free(struct window *window)
 {
     free(window->times);
     window->times = NULL;
+}
+
+void window_carry(struct window *window, const struct window *old)
+{
+    if (!window->times || !old->times)
+        return;
+    size_t n = window->count < old->count ? window->count : old->count;
+    for (size_t i = 0; i < n; i++)
+        window->times[window->count - n + i] = old->times[(old->next + old->count - n + i) % old->count];
+    window->next = 0;
 }
 
 bool window_take(struct window *window, double now)

@@ -24,6 +24,8 @@ enum {
     TURN = 1 << 20,          /* bytes that one connection may move before others have their turn */
     PIPE_SIZE = 256 << 10,
     IDLE_PIPES = 32,
+    MOST_PIPES = 64,  /* their descriptors come beside those of connections: OTHER_DESCRIPTORS */
+    LONGEST_WAIT = 1, /* seconds that a line goes unserved */
 };
 
 struct pipes {
@@ -32,9 +34,10 @@ struct pipes {
 };
 
 static struct pipes *idle;
-static size_t n_idle;
+static size_t n_idle, n_pipes;
 static uint8_t scratch[COPIED_FIRST];
 
+/* NULL: there is none to be had, and bytes are copied. */
 static struct pipes *pipe_get(void)
 {
     struct pipes *pipe = idle;
@@ -43,12 +46,14 @@ static struct pipes *pipe_get(void)
         n_idle--;
         return pipe;
     }
-    pipe = malloc(sizeof *pipe);
+    pipe = n_pipes < MOST_PIPES ? malloc(sizeof *pipe) : NULL;
     if (pipe && pipe2(pipe->ends, O_CLOEXEC | O_NONBLOCK) < 0)
         free(steal_ptr(&pipe));
+    if (!pipe)
+        return NULL;
+    n_pipes++;
     /* A user's pages for pipes are counted (pipe(7)); the size it came with will do. */
-    if (pipe)
-        fcntl(pipe->ends[0], F_SETPIPE_SZ, PIPE_SIZE);
+    fcntl(pipe->ends[0], F_SETPIPE_SZ, PIPE_SIZE);
     return pipe;
 }
 
@@ -57,6 +62,7 @@ static void pipe_close(struct pipes *pipe)
     close(pipe->ends[0]);
     close(pipe->ends[1]);
     free(pipe);
+    n_pipes--;
 }
 
 /* `pipe` is empty. */
@@ -85,62 +91,36 @@ void relay_release(struct conn *conn)
     release_way(&conn->down);
 }
 
-/* ---- meters ---- */
+/* ---- turns ---- */
 
-static struct gateway *paced_in; /* the list's tail belongs to one gateway: there is one in a process */
-static struct conn *paced_tail;
-static bool paced_turns;
-
-static void pace(struct conn *conn, bool turn)
+static void line_up(struct line *line, struct conn *conn)
 {
-    struct gateway *gateway = conn->gateway;
-    paced_turns = paced_turns || turn;
-    if (conn->paced)
-        return;
-    conn->paced = true;
     conn->next_paced = NULL;
-    if (gateway->paced && paced_in == gateway)
-        paced_tail->next_paced = conn;
+    if (line->first)
+        line->last->next_paced = conn;
     else
-        gateway->paced = conn;
-    paced_in = gateway;
-    paced_tail = conn;
+        line->first = conn;
+    line->last = conn;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t allowance(struct conn *conn, bool up)
+/* It goes on in `wait` seconds, after those that are in line already. */
+static void pace(struct conn *conn, double wait)
 {
     struct gateway *gateway = conn->gateway;
-    size_t most = bucket_level(up ? &gateway->up : &gateway->down, gateway->loop.now);
-    if (conn->row >= 0) {
-        struct row_meter *meter = &gateway->row_meters[conn->row];
-        most = least(most, bucket_level(up ? &meter->up : &meter->down, gateway->loop.now));
-    }
-    return most;
+    double at = gateway->loop.now + wait;
+    if ((!gateway->paced.first && !gateway->paced_turn) || at < gateway->paced_at)
+        gateway->paced_at = at;
+    if (!conn->paced)
+        line_up(&gateway->paced, conn);
+    conn->paced = true;
 }
 
 static void spend(struct conn *conn, bool up, size_t bytes)
 {
     struct gateway *gateway = conn->gateway;
-    bucket_spend(up ? &gateway->up : &gateway->down, bytes);
+    limits_spend(conn, up, bytes);
     *(up ? &gateway->bytes_up : &gateway->bytes_down) += bytes;
     (up ? &conn->up : &conn->down)->total += bytes;
-    if (conn->row < 0)
-        return;
-    struct row_meter *meter = &gateway->row_meters[conn->row];
-    bucket_spend(up ? &meter->up : &meter->down, bytes);
-    meter->used += bytes;
-}
-
-static bool over_budget(const struct conn *conn)
-{
-    const struct gateway *gateway = conn->gateway;
-    return conn->row >= 0 && gateway->rules->rows[conn->row].bytes &&
-           gateway->row_meters[conn->row].used > gateway->rules->rows[conn->row].bytes;
 }
 
 /* ---- moving ---- */
@@ -217,6 +197,11 @@ static enum moved put_piped(struct side *to, struct way *way)
     return MOVED;
 }
 
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* What came of a read: n > 0 bytes, its end, nothing now, or an error. */
 static enum moved judge_read(struct side *from, ssize_t n)
 {
@@ -255,6 +240,7 @@ static enum moved apply(struct conn *conn, const struct inspect_result *result)
         inspect_free(conn->inspect);
         conn->inspect = NULL;
     }
+    conn_unsaid(conn, conn->inspect && inspect_holds(conn->inspect), result->length > 0);
     return moved;
 }
 
@@ -324,6 +310,26 @@ static enum moved flush(struct side *to, struct way *way)
     return moved == MOVED && way->pipe ? put_piped(to, way) : moved;
 }
 
+/* The row's bytes are used up. An end may still come; one byte more cuts the connection. */
+static enum moved end_or_cut(struct conn *conn, struct side *from)
+{
+    uint8_t byte;
+    ssize_t n = recv(from->fd, &byte, 1, MSG_PEEK);
+    if (n <= 0)
+        return judge_read(from, n);
+    conn_end(conn, "cut", "the row's bytes are used up", true);
+    return OVER;
+}
+
+static enum moved move(struct conn *conn, struct side *from, struct side *to, struct way *way, size_t most)
+{
+    if (limits_used_up(conn))
+        return end_or_cut(conn, from);
+    if (way->total < COPIED_FIRST || conn->inspect)
+        return copy(conn, from, to, way, most);
+    return splice_in(conn, from, to, way, most);
+}
+
 /* Moves what can be moved one way. BROKEN: one side can't be read or written any more. */
 static enum moved pump(struct conn *conn, struct side *from, struct side *to, struct way *way)
 {
@@ -342,13 +348,12 @@ static enum moved pump(struct conn *conn, struct side *from, struct side *to, st
         }
         if (!from->readable)
             return BLOCKED;
-        size_t most = allowance(conn, up);
-        if (most == 0 || way->total >= until) {
-            pace(conn, most > 0);
+        size_t most = limits_allow(conn, up, conn->gateway->paced_turn);
+        if ((most == 0 && !limits_used_up(conn)) || way->total >= until) {
+            pace(conn, most > 0 ? 0 : limits_wait(conn, up));
             return BLOCKED;
         }
-        moved = way->total < COPIED_FIRST || conn->inspect ? copy(conn, from, to, way, most)
-                                                           : splice_in(conn, from, to, way, most);
+        moved = move(conn, from, to, way, most);
         if (moved == BROKEN || moved == OVER)
             return moved;
     }
@@ -369,8 +374,6 @@ void relay_pump(struct conn *conn)
         return;
     if (up == BROKEN || down == BROKEN)
         conn_end(conn, "reset", NULL, true);
-    else if (over_budget(conn))
-        conn_end(conn, "cut", "the row's bytes are used up", true);
     else if (finished(conn))
         conn_end(conn, "closed", NULL, false);
 }
@@ -435,17 +438,36 @@ void relay_start(struct conn *conn)
     relay_pump(conn);
 }
 
-int relay_paced(struct gateway *gateway)
+/* Those that got something go to the line's end, the others keep their places: who has waited longest is next. */
+static void serve_line(struct gateway *gateway)
 {
-    struct conn *conn = gateway->paced;
-    gateway->paced = NULL;
-    paced_turns = false;
-    while (conn) {
-        struct conn *next = conn->next_paced;
+    struct line front = {NULL, NULL}, served = {NULL, NULL};
+    for (struct conn *conn = gateway->paced.first, *after; conn; conn = after) {
+        after = conn->next_paced;
+        uint64_t before = conn->up.total + conn->down.total;
+        gateway->paced.first = NULL;
         conn->paced = false;
         if (conn->stage == CONN_RELAY)
             relay_pump(conn);
-        conn = next;
+        if (conn->paced)
+            line_up(conn->up.total + conn->down.total > before ? &served : &front, conn);
     }
-    return !gateway->paced ? -1 : paced_turns ? 0 : 1;
+    if (front.first)
+        front.last->next_paced = served.first;
+    gateway->paced.first = front.first ? front.first : served.first;
+    gateway->paced.last = served.first ? served.last : front.last;
+}
+
+int relay_paced(struct gateway *gateway)
+{
+    double now = gateway->loop.now;
+    if (gateway->paced.first && now >= gateway->paced_at) {
+        gateway->paced_at = now + LONGEST_WAIT;
+        gateway->paced_turn = true;
+        serve_line(gateway);
+        gateway->paced_turn = false;
+    }
+    if (!gateway->paced.first)
+        return -1;
+    return gateway->paced_at <= now ? 0 : (int)((gateway->paced_at - now) * 1000) + 1;
 }

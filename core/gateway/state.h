@@ -9,20 +9,18 @@
 #include "flows.h"
 #include "hook.h"
 #include "inbound.h"
+#include "limits.h"
 #include "loop.h"
-#include "meter.h"
 #include "resolve.h"
 #include "rules.h"
 
 #include <stdbool.h>
 
-struct row_meter {
-    struct bucket up, down;
-    struct window requests;
-    uint64_t used; /* bytes both ways */
-};
-
 enum { CONN_HASH = 1024 };
+
+struct line {
+    struct conn *first, *last; /* last: of a line that is not empty */
+};
 
 struct gateway {
     struct loop loop;
@@ -36,11 +34,15 @@ struct gateway {
     struct hook *hook; /* NULL none */
     struct capture capture;
     int own; /* route socket */
-    struct conn *conns, *dead, *paced;
+    struct conn *conns, *dead;
+    struct line paced; /* connections that wait for a meter or their next turn */
+    double paced_at;   /* when they are served */
+    bool paced_turn;   /* they are being served */
     struct conn *by_tuple[CONN_HASH];
     size_t n_conns, most_conns, n_waiting;
+    size_t n_unsaid; /* connections with an `unsaid_since` */
     double expire_at;
-    bool full; /* the listener is not polled */
+    bool full, dns_full; /* the listener is not polled; the one for DNS */
     uint64_t next_id;
     uint64_t opened, denied, bytes_up, bytes_down;
     struct inbound inbound;
@@ -63,6 +65,7 @@ int queue_start(struct gateway *gateway);
 void queue_verdict(struct gateway *gateway, uint32_t packet, bool let, uint32_t mark);
 int packets_start(struct gateway *gateway);
 int answer_start(struct gateway *gateway);
+void answer_listen(struct gateway *gateway);
 
 /* relay.c */
 /* Serves those that wait for a meter or a turn. Milliseconds until it wants to be called again, -1: not at all. */
