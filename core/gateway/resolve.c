@@ -1,6 +1,7 @@
 #include "resolve.h"
 
 #include "../util.h"
+#include "name.h"
 
 #include <ares.h>
 #include <netinet/in.h>
@@ -23,13 +24,22 @@ struct resolve {
     struct loop *loop;
     ares_channel channel;
     struct query_socket sockets[SOCKETS];
-    size_t active;
+    struct lookup *lookups; /* under way; few: names that are new come slowly (gateway.c, NEW_NAMES) */
 };
 
-struct lookup {
-    struct resolve *resolve;
+struct waiter {
+    struct waiter *next;
     void (*done)(void *context, const struct resolve_answer *);
     void *context;
+};
+
+/* A question that is out. Whoever asks the same before the answer has come gets that one: it is not older than theirs would
+ * be, and a thousand connections at once don't flood the resolver until it loses some. */
+struct lookup {
+    struct lookup *next;
+    struct resolve *resolve;
+    struct waiter *waiters, **last;
+    char name[NAME_SIZE];
 };
 
 static void socket_ready(struct watch *watch, uint32_t events)
@@ -168,6 +178,20 @@ static bool take_all(struct resolve_answer *answer, const struct ares_addrinfo *
     return true;
 }
 
+static void finish(struct lookup *lookup, const struct resolve_answer *answer)
+{
+    struct lookup **link = &lookup->resolve->lookups;
+    while (*link != lookup)
+        link = &(*link)->next;
+    *link = lookup->next;
+    for (struct waiter *waiter = lookup->waiters, *after; waiter; waiter = after) {
+        after = waiter->next;
+        waiter->done(waiter->context, answer);
+        free(waiter);
+    }
+    free(lookup);
+}
+
 static void answered(void *argument, int status, int timeouts, struct ares_addrinfo *info)
 {
     (void)timeouts;
@@ -190,22 +214,46 @@ static void answered(void *argument, int status, int timeouts, struct ares_addri
     }
     if (info)
         ares_freeaddrinfo(info);
-    lookup->resolve->active--;
-    lookup->done(lookup->context, &answer);
-    free(lookup);
+    finish(lookup, &answer);
+}
+
+static struct lookup *under_way(const struct resolve *resolve, const char *name)
+{
+    struct lookup *lookup = resolve->lookups;
+    while (lookup && strcmp(lookup->name, name) != 0)
+        lookup = lookup->next;
+    return lookup;
+}
+
+static void wait_for(struct lookup *lookup, struct waiter *waiter)
+{
+    *lookup->last = waiter;
+    lookup->last = &waiter->next;
 }
 
 void resolve_name(struct resolve *resolve, const char *name, void (*done)(void *context, const struct resolve_answer *),
                   void *context)
 {
-    struct lookup *lookup = malloc(sizeof *lookup);
-    if (!lookup) {
+    struct waiter *waiter = malloc(sizeof *waiter);
+    struct lookup *same = under_way(resolve, name), *lookup = same ? NULL : calloc(1, sizeof *lookup);
+    if (!waiter || (!same && !lookup)) {
         const struct resolve_answer failed = {.status = RESOLVE_FAILED, .why = "out of memory"};
+        free(waiter);
+        free(lookup);
         done(context, &failed);
         return;
     }
-    *lookup = (struct lookup){resolve, done, context};
-    resolve->active++;
+    *waiter = (struct waiter){NULL, done, context};
+    if (same) {
+        wait_for(same, waiter);
+        return;
+    }
+    lookup->next = resolve->lookups;
+    resolve->lookups = lookup;
+    lookup->resolve = resolve;
+    lookup->last = &lookup->waiters;
+    snprintf(lookup->name, sizeof lookup->name, "%s", name);
+    wait_for(lookup, waiter);
     const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_flags = ARES_AI_NOSORT};
     ares_getaddrinfo(resolve->channel, name, NULL, &hints, answered, lookup);
 }
@@ -213,13 +261,13 @@ void resolve_name(struct resolve *resolve, const char *name, void (*done)(void *
 int resolve_timeout(struct resolve *resolve)
 {
     struct timeval left;
-    if (resolve->active == 0 || !ares_timeout(resolve->channel, NULL, &left))
+    if (!resolve->lookups || !ares_timeout(resolve->channel, NULL, &left))
         return -1;
     return (int)(left.tv_sec * 1000 + left.tv_usec / 1000) + 1;
 }
 
 void resolve_tick(struct resolve *resolve)
 {
-    if (resolve->active)
+    if (resolve->lookups)
         ares_process_fd(resolve->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
