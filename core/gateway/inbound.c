@@ -14,8 +14,9 @@
 /* Connections from the host at once; the backlogs hold what comes beyond them. */
 enum { MOST_INBOUND = 1024 };
 
-/* Questions that init may leave unanswered: fewer than its socket holds, so that asking never blocks (unix(7)). */
-enum { MOST_ASKED = 128 };
+/* Questions that init may leave unanswered: fewer than its socket holds, so that asking never blocks (unix(7)). Fewer for new
+ * connections than for those that are to be tried by the other loopback address. */
+enum { MOST_ASKED = 200, MOST_ASKED_FIRST = 64 };
 
 /* What the sandbox's own loopback is reached by, in this order. */
 static const struct address loopbacks[] = {{4, {127, 0, 0, 1}}, {16, {[15] = 1}}};
@@ -152,6 +153,20 @@ static bool is_stream_socket(int fd)
     return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
 }
 
+static void resume(struct gateway *gateway)
+{
+    struct inbound *inbound = &gateway->inbound;
+    if (!inbound->paused)
+        return;
+    inbound->paused = false;
+    for (size_t i = 0; i < inbound->n; i++) {
+        struct listener *listener = &inbound->listeners[i];
+        if (listener->paused && listener->at.fd >= 0)
+            loop_add_level(&gateway->loop, listener->at.fd, &listener->watch, EPOLLIN);
+        listener->paused = false;
+    }
+}
+
 static void take_answer(struct gateway *gateway)
 {
     struct wire_reader *reader = &gateway->inbound.reader;
@@ -162,6 +177,8 @@ static void take_answer(struct gateway *gateway)
     else if (conn)
         conn_refuse(conn, REFUSE_UNREACHABLE, conn->rule, "the sandbox has no socket to spare");
     wire_reader_next(reader);
+    if (gateway->inbound.asked < MOST_ASKED_FIRST)
+        resume(gateway);
 }
 
 static void answers_ready(struct watch *watch, uint32_t events)
@@ -217,7 +234,8 @@ static void listener_ready(struct watch *watch, uint32_t events)
     for (int i = 0; i < TURN && listener->at.fd >= 0; i++) {
         struct sockaddr_storage from = {0};
         socklen_t length = sizeof from;
-        if (gateway->inbound.open >= MOST_INBOUND || gateway->n_conns >= gateway->most_conns) {
+        if (gateway->inbound.open >= MOST_INBOUND || gateway->inbound.asked >= MOST_ASKED_FIRST ||
+            gateway->n_conns >= gateway->most_conns) {
             pause_listener(listener);
             return;
         }
@@ -236,17 +254,8 @@ static void listener_ready(struct watch *watch, uint32_t events)
 
 void inbound_ended(const struct conn *conn)
 {
-    struct gateway *gateway = conn->gateway;
-    gateway->inbound.open -= conn->published > 0;
-    if (!gateway->inbound.paused)
-        return;
-    gateway->inbound.paused = false;
-    for (size_t i = 0; i < gateway->inbound.n; i++) {
-        struct listener *listener = &gateway->inbound.listeners[i];
-        if (listener->paused && listener->at.fd >= 0)
-            loop_add_level(&gateway->loop, listener->at.fd, &listener->watch, EPOLLIN);
-        listener->paused = false;
-    }
+    conn->gateway->inbound.open -= conn->published > 0;
+    resume(conn->gateway);
 }
 
 int inbound_start(struct gateway *gateway, const struct published_ports *ports, int factory)

@@ -80,6 +80,56 @@ describe("a published port", function()
     assert.equal(42, #flows)
   end)
 
+  it("has 1,024 connections at once, and serves those that wait when others end", function()
+    local opened = box.open(plan_of "publish { 8080 },")
+    local port = opened.published[1].at:match("(%d+)$")
+    local said
+    local outcome = assert(opened:exec { run = { "/usr/bin/python3", "-c", [[
+import asyncio, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+async def serve(reader, writer):
+    while piece := await reader.read(100):
+        if piece == b"stop":
+            over.set()
+        writer.write(piece)
+    writer.close()
+async def main():
+    global over
+    over = asyncio.Event()
+    async with await asyncio.start_server(serve, "127.0.0.1", 8080, backlog=2048):
+        print("up", flush=True)
+        await over.wait()
+asyncio.run(main())]] }, time = 60, on_output = function()
+      said = box.shell(([[python3 -c '
+import resource, select, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+held = [socket.create_connection(("127.0.0.1", %s), 20) for _ in range(1100)]
+for each in held:
+    each.sendall(b"x")
+def answered(patience):
+    poll, left, count = select.poll(), {each.fileno(): each for each in held}, 0
+    for number in left:
+        poll.register(number, select.POLLIN)
+    while left and (ready := poll.poll(patience)):
+        for number, _ in ready:
+            count += left[number].recv(10) == b"x"
+            poll.unregister(number)
+            held.remove(left.pop(number))
+    return count
+alive = list(held)
+print(answered(1000))
+for each in alive:
+    if each not in held:
+        each.close()
+print(answered(3000))
+socket.create_connection(("127.0.0.1", %s), 20).sendall(b"stop")
+']]):format(port, port))
+    end })
+    assert.equal("1024\n76\n", said.stdout, said.stderr)
+    assert.equal(0, outcome.code, outcome.stderr)
+    assert(opened:close())
+  end)
+
   it("is reset where nothing listens, and closed with the sandbox", function()
     local flows = box.home .. "/flows"
     local opened = box.open(plan_of 'publish { 8080, on = "[::1]:0" },', { flows = flows })
