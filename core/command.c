@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include "files.h"
 #include "sys.h"
 #include "util.h"
 #include "wire.h"
@@ -55,6 +56,7 @@ int command_parse(struct command *command, char *payload, size_t length, const i
     }
     take_stdio(command, start.flags, fds);
     command->last = start.flags & WIRE_LAST;
+    command->files = start.flags & WIRE_FILES;
     if (start.flags & WIRE_PTY && open_pty(command, &start, err) < 0) {
         command_free(command);
         return -1;
@@ -149,10 +151,28 @@ static _Noreturn void execute(const struct command *command, int socket, uint32_
     fail(socket, id, code, &err);
 }
 
+/* A copy of init, undumpable as init is: nobody in the sandbox can look into it (ptrace(2)). */
+static _Noreturn void serve_files(const struct command *command, int socket, uint32_t id)
+{
+    struct err err = {0};
+    if (prepare(command, &err) < 0)
+        fail(socket, id, 126, &err);
+    signal(SIGPIPE, SIG_DFL);
+    close_range(3, ~0u, 0);
+    int code = files_main(command->argv);
+    _exit(fflush(stdout) == 0 ? code : 1);
+}
+
 /* vfork: the child borrows our memory until it executes or ends, and a copy of it would cost more than all that it
  * does. It never returns from this frame, and init's signals are blocked. */
 __attribute__((noinline)) pid_t command_start(const struct command *command, int socket, uint32_t id)
 {
+    if (command->files) {
+        pid_t server = fork();
+        if (server == 0)
+            serve_files(command, socket, id);
+        return server;
+    }
     pid_t pid = vfork();
     if (pid == 0)
         execute(command, socket, id);

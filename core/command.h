@@ -14,6 +14,7 @@ struct command {
     int stdio[3];             /* owned by the caller's array; -1 = the sandbox's /dev/null */
     int master, slave;        /* of its pty, owned; -1 none */
     bool last;                /* init is to end with it */
+    bool files;               /* argv is a request about files (core/files), no program */
 };
 
 /* Reads a WIRE_START payload. Borrows payload and fds. Opens the pty when one is asked for. */

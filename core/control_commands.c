@@ -124,6 +124,7 @@ bool control_start(struct sandbox *sandbox, struct control_client *client)
                                     .env = (const char *const *)env,
                                     .cwd = *cwd[0] ? cwd[0] : sandbox->plan->cwd,
                                     .pty = start.flags & WIRE_PTY,
+                                    .files = start.flags & WIRE_FILES,
                                     .rows = start.rows,
                                     .cols = start.cols};
     if (!env)

@@ -125,7 +125,7 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
     struct wire_start start = {.rows = (uint16_t)request->rows, .cols = (uint16_t)request->cols};
     int fds[STREAMS], n = 0;
     start.milliseconds = request->seconds > 0 ? (uint32_t)fmin(ceil(request->seconds * 1000), UINT32_MAX) : 0;
-    start.flags = (request->pty ? WIRE_PTY : 0) | (request->last ? WIRE_LAST : 0);
+    start.flags = (request->pty ? WIRE_PTY : 0) | (request->last ? WIRE_LAST : 0) | (request->files ? WIRE_FILES : 0);
     for (int i = 0; i < STREAMS; i++) {
         int fd = request->stdio[i].kind == STDIO_MERGE ? theirs[STREAM_STDOUT] : theirs[i];
         if (fd < 0)

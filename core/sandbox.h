@@ -100,6 +100,7 @@ struct start_request {
     bool pty; /* stdin and stdout then pass through it; stderr is not used */
     int rows, cols;
     bool last;      /* the sandbox ends with it: its end then runs beside what the supervisor still does */
+    bool files;     /* argv is a request about files (core/files), no program */
     double seconds; /* to a supervisor: the command's time; 0 no limit of its own */
 };
 

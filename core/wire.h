@@ -50,8 +50,9 @@ struct wire_header {
 };
 
 /* Flags of a start: which of 0, 1, 2 ride beside the frame (the others are the sandbox's /dev/null); a pty instead; init
- * ends, and all that is left in the sandbox with it, when it has reported the command's exit. */
-enum { WIRE_STDIN = 1, WIRE_STDOUT = 2, WIRE_STDERR = 4, WIRE_PTY = 8, WIRE_LAST = 16 };
+ * ends, and all that is left in the sandbox with it, when it has reported the command's exit; argv is a request about files
+ * (core/files) and no program. */
+enum { WIRE_STDIN = 1, WIRE_STDOUT = 2, WIRE_STDERR = 4, WIRE_PTY = 8, WIRE_LAST = 16, WIRE_FILES = 32 };
 
 struct wire_start {
     uint32_t flags;

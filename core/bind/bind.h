@@ -22,6 +22,7 @@
 #define BIND_CONTROL "moonbox.control"
 #define BIND_QUESTION "moonbox.question"
 #define BIND_SERVANT "moonbox.servant"
+#define BIND_TRANSFER "moonbox.transfer"
 
 /* Pushes nil, the message and the code's name. Returns 3. */
 int bind_failure(lua_State *L, const struct err *err);
@@ -57,6 +58,7 @@ int bind_rules(lua_State *L);
 int bind_name(lua_State *L);
 int bind_address(lua_State *L);
 int bind_control(lua_State *L);
+int bind_transfer(lua_State *L);
 
 /* The bytes that rules_decode reads, of the network table of a plan at `index`; mode "none" gives rules which refuse all.
  * The caller frees them. NULL with err set when a value is wrong; a field of a wrong type raises. */

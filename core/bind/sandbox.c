@@ -109,7 +109,8 @@ static const char *const *string_list(lua_State *L, int index, const char *key)
     return list;
 }
 
-/* One of: "null", "pass", "merge", { capture=bytes }, { log=path, keep=bytes }, { feed=text }; observe=bool beside. */
+/* One of: "null", "pass", "merge", { capture=bytes }, { log=path, keep=bytes }, { feed=text },
+ * { pass=descriptor }; observe=bool beside. */
 static int decode_stdio(lua_State *L, int index, const char *key, int fd, struct stdio_request *io, struct err *err)
 {
     static const struct {
@@ -132,6 +133,11 @@ static int decode_stdio(lua_State *L, int index, const char *key, int fd, struct
         return 0;
     luaL_checktype(L, at, LUA_TTABLE);
     io->observe = bind_bool_field(L, at, "observe");
+    io->fd = (int)bind_number_field(L, at, "pass", -1);
+    if (io->fd >= 0) {
+        io->kind = STDIO_PASS;
+        return 0;
+    }
     const char *log = bind_string_field(L, at, "log", NULL);
     lua_getfield(L, at, "feed");
     if (lua_isstring(L, -1)) {
@@ -160,6 +166,7 @@ static int start(lua_State *L)
         .cwd = bind_string_field(L, 2, "cwd", "/"),
         .pty = bind_bool_field(L, 2, "pty"),
         .last = bind_bool_field(L, 2, "last"),
+        .files = bind_bool_field(L, 2, "files"),
         .rows = (int)bind_number_field(L, 2, "rows", 24),
         .cols = (int)bind_number_field(L, 2, "cols", 80),
         .seconds = bind_number_field(L, 2, "time", 0),

@@ -1,7 +1,7 @@
 --- The command line: finds the command's own module and runs it. Returns the exit code.
 --
 -- Modules are loaded when they are needed and not before: a cold start is part of every sandbox's price.
-local COMMANDS = { "check", "create", "destroy", "doctor", "events", "exec", "explain", "flows", "gc", "help",
+local COMMANDS = { "check", "cp", "create", "destroy", "doctor", "events", "exec", "explain", "flows", "gc", "help",
   "inspect", "list", "logs", "network", "pause", "plan", "resume", "run", "stats", "stop", "version", "why" }
 local USAGE, INTERNAL = 64, 70
 

@@ -86,7 +86,7 @@ function Box:exec(spec)
   if spec.tty then rows, cols = sys.winsize(1) end
   call.id, message = call.running:start { argv = spec.run, env = variables(spec.env), cwd = spec.cwd or "",
     stdin = stdio.input(spec.stdin), stdout = stdio.output(spec.stdout, spec), stderr = stdio.output(spec.stderr, spec),
-    pty = spec.tty, rows = rows, cols = cols, time = spec.time }
+    pty = spec.tty, rows = rows, cols = cols, time = spec.time, files = spec.files }
   if not call.id then return nil, absent(self, message) end
   while not call.exit and not call.gone do
     local event, why = call.running:next()
@@ -164,6 +164,11 @@ function Box:destroy()
   for _, running in ipairs(self.idle) do running:close() end
   self.idle = {}
   return sandboxes.remove(self.id)
+end
+
+--- Files of the box: read, write, list, copy_in and copy_out, as in moonbox.files.
+for _, name in ipairs { "read", "write", "list", "copy_in", "copy_out" } do
+  Box[name] = function(self, ...) return require("moonbox.files")[name](self, ...) end
 end
 
 return M

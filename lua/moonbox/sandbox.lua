@@ -235,8 +235,8 @@ local function environment(plan, extra)
 end
 
 --- Runs a command to its end. `spec`: run (array), env, cwd, stdin, stdout, stderr, keep, time (seconds), tty,
--- forward (signals go to the command instead of ending it), last (everything in the box ends with it, and the box can
--- only be closed then), on_output(stream, bytes), on_tick().
+-- files (`run` is a request of moonbox.files), forward (signals go to the command instead of ending it), last
+-- (everything in the box ends with it, and the box can only be closed then), on_output(stream, bytes), on_tick().
 -- Returns an outcome (moonbox.supervise), or nil, sentence, exit code when the sandbox itself failed.
 function Box:exec(spec)
   if not self.running then return nil, "the sandbox has ended", M.NOT_STARTED end
@@ -246,7 +246,7 @@ function Box:exec(spec)
   local id, message = self.running:start {
     argv = spec.run, env = environment(self.plan, spec.env), cwd = spec.cwd or self.plan.cwd,
     stdin = stdio.input(spec.stdin), stdout = stdio.output(spec.stdout, spec), stderr = stdio.output(spec.stderr, spec),
-    pty = spec.tty, rows = rows, cols = cols, last = spec.last,
+    pty = spec.tty, rows = rows, cols = cols, last = spec.last, files = spec.files,
   }
   if not id then return nil, message, M.NOT_STARTED end
   if self.pooled then
@@ -254,6 +254,11 @@ function Box:exec(spec)
     require("moonbox.pool").refill(self.plan)
   end
   return require("moonbox.supervise").run(self, id, spec, began)
+end
+
+--- Files of the box: read, write, list, copy_in and copy_out, as in moonbox.files.
+for _, name in ipairs { "read", "write", "list", "copy_in", "copy_out" } do
+  Box[name] = function(self, ...) return require("moonbox.files")[name](self, ...) end
 end
 
 --- Ends the box and everything in it. Closing twice is fine. Returns true, or nil and a sentence.

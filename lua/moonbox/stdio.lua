@@ -6,23 +6,25 @@ M.INHERIT, M.CAPTURE, M.STDOUT = "pass", "capture", "merge"
 
 local KEPT = 2 ^ 20
 
---- An output: `value` is nil or M.CAPTURE, M.INHERIT, M.STDOUT, or { log = path, keep = bytes }. `spec.keep` bytes are
+--- An output: `value` is nil or M.CAPTURE, M.INHERIT, M.STDOUT, { log = path, keep = bytes }, or
+-- { pass = descriptor }, the caller's. `spec.keep` bytes are
 -- captured (1 MiB by default), and `spec.on_output` sees all of them.
 function M.output(value, spec)
   if value == nil or value == M.CAPTURE then
     return { capture = spec.keep or KEPT, observe = spec.on_output ~= nil }
   end
   if type(value) == "table" then
+    if value.pass then return value end
     return { log = value.log, keep = value.keep, observe = spec.on_output ~= nil }
   end
   return value
 end
 
---- The input: nothing, M.INHERIT, or a text.
+--- The input: nothing, M.INHERIT, a text, or { pass = descriptor }, the caller's.
 function M.input(value)
   if value == nil then return "null" end
   if value == M.INHERIT then return "pass" end
-  return { feed = value }
+  return type(value) == "table" and value or { feed = value }
 end
 
 return M
