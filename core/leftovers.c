@@ -84,7 +84,7 @@ static int count_left(const struct cgroup_support *support, const char *director
         remove_folder(parent, name, -1);
     if (parent >= 0 && faccessat(parent, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         search.found++;
-    if (support->freezer.version == 1) {
+    if (support->freezer.version > 0) {
         snprintf(path, sizeof path, "%s/moonbox/%s", support->freezer.parent, name);
         at_group(&search, path);
     }

@@ -14,7 +14,7 @@ Box.__index = Box
 M.USAGE, M.CANNOT, M.NOT_THERE = 64, 69, 125
 
 -- Seconds that a supervisor has to answer, and to end a sandbox after its grace.
-local ANSWER, ENDING = 10, 30
+local ANSWER, ENDING = 10, 10
 
 --- The box of an id whose folder exists. It is not looked at: exec finds out whether it runs.
 function M.new(id, path)
