@@ -158,4 +158,66 @@ print(fetch(100))]])
     assert.equal("(100, 'end')\n", out)
     assert.is_true(counters.connections > 1000)
   end)
+
+  -- The gateway of the one sandbox that this process has open: its pid.
+  local function gateway()
+    local sys = require("moonbox.core").sys
+    for _, pid in ipairs(sys.list("/proc")) do
+      local status = pid:match("^%d+$") and sys.read_file("/proc/" .. pid .. "/status", 65536)
+      if status and status:find("^Name:%s*moonbox%-gateway\n") and tonumber(status:match("PPid:%s*(%d+)")) == sys.pid() then
+        return pid, status
+      end
+    end
+  end
+
+  it("leaves nothing in the gateway, however many connections it makes", function()
+    local count = tonumber(os.getenv("MOONBOX_SOAK") or 6000)
+    local opened = box.open(plan_of(ALLOW:format ""))
+    local memory, descriptors = {}, {}
+    local outcome = assert(opened:exec { run = { "/usr/bin/python3", "-c", PRELUDE .. ([[
+address = socket.gethostbyname("allowed.test")
+def many(n):
+    for i in range(n):
+        handle = socket.create_connection((address, 2005 if i & 1 else 2001), 20)
+        try: handle.sendall(b"x\n"), handle.recv(1)
+        except OSError: pass
+        handle.close()
+def round(n):
+    threads = [threading.Thread(target=many, args=(n // 4,)) for i in range(4)]
+    for each in threads: each.start()
+    for each in threads: each.join()
+    print(n, flush=True)
+    time.sleep(0.5)
+round(%d)
+round(%d)]]):format(count / 3, count * 2 / 3) }, time = 60 + count / 500, on_output = function(_, bytes)
+      assert.matches("^%d+\n$", bytes)
+      local pid, status = gateway()
+      memory[#memory + 1] = tonumber(status:match("VmRSS:%s*(%d+)"))
+      -- Root alone may look at them: the gateway is in another user namespace.
+      descriptors[#descriptors + 1] = #(require("moonbox.core").sys.list("/proc/" .. pid .. "/fd") or {})
+    end })
+    assert.equal("", outcome.stderr)
+    assert.equal(count, (opened.running:network()).connections)
+    assert(opened:close())
+    assert.is_true(memory[2] - memory[1] < 256, table.concat(memory, " ") .. " KiB")
+    assert.is_true(math.abs(descriptors[2] - descriptors[1]) <= 2, table.concat(descriptors, " ") .. " descriptors")
+  end)
+
+  it("has no network once its gateway is gone, and ends as ever", function()
+    local opened = box.open(plan_of(ALLOW:format ""))
+    local outcome = assert(opened:exec { run = { "/usr/bin/python3", "-c", PRELUDE .. [[
+held = dial("allowed.test", 7)
+print("held", flush=True)
+try: print(held.recv(1))
+except OSError as why: print(type(why).__name__)
+held.close()
+try: socket.create_connection(("203.0.113.10", 7), 3); print("reached")
+except OSError as why: print("refused")
+]] }, time = 30, on_output = function(_, bytes)
+      if bytes:find("held", 1, true) then assert.equal(0, box.shell("kill -9 " .. gateway()).code) end
+    end })
+    assert.is_nil(outcome.stdout:find("reached", 1, true))
+    assert.is_nil(outcome.stdout:find("Traceback", 1, true))
+    assert(opened:close())
+  end)
 end)
