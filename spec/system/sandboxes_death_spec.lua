@@ -6,7 +6,7 @@ local mode = require "support.mode"
 local core = require "moonbox.core"
 local sys = core.sys
 
-local KILLS = os.getenv("MOONBOX_LONG") and 500 or 24
+local KILLS = (os.getenv("MOONBOX_LONG") or "") ~= "" and 500 or 24
 
 local function run(...) return box.shell(box.program .. " " .. box.words { ... } .. " </dev/null") end
 

@@ -3,7 +3,7 @@ local M = {
   about = "shows what a task reached over the network and what it was refused",
   usage = "moonbox flows [--denied] [--host NAME] [--json] [-f] TASK",
   options = {
-    { "TASK", "a task's id, as `moonbox run` and `moonbox exec` say it, or `last`" },
+    { "TASK", "a task's id, as `moonbox run` and `moonbox exec` say it, or `last`; or a sandbox's" },
     { "--denied", "only what was refused" },
     { "--host NAME", "only flows with this name, address, or names below `*.name`" },
     { "--json", "prints the lines as they were recorded, one JSON object a line" },
@@ -92,6 +92,9 @@ local function task_directory(argument)
   local root, message = tasks.root()
   if not root then return nil, message end
   local id = argument == "last" and newest(root) or argument
+  local sandboxes = require "moonbox.sandboxes"
+  local by_id = argument ~= "last" and sandboxes.valid(id) and sandboxes.dir(id, root)
+  if by_id and sys().stat(by_id) then return by_id end
   if not tasks.valid(id) then
     return nil, argument == "last" and "there is no task yet"
       or argument .. " is no task's id; ids look like 20250131-235959-0a1b2c, and `last` is the newest task"
