@@ -274,37 +274,6 @@ describe("files of the host", function()
         assert.same({}, canary:check())
       end
     end)
-
-    it("6: while a box that shares a directory of the host swaps a directory and a link all the time", function()
-      local shared = box.home .. "/shared-" .. sys.random_hex(4)
-      local source = box.home .. "/source-" .. sys.random_hex(4)
-      sys.mkdir(shared, 493)
-      sys.mkdir(shared .. "/d", 493)
-      sys.mkdir(source, 493)
-      local function sharing(...)
-        local rows = { box.bind(shared, "/workspace", true), ... }
-        return box.plan(function(plan)
-          for _, row in ipairs(rows) do table.insert(plan.mounts, row) end
-        end)
-      end
-      local racer = box.open(sharing())
-      -- busybox-free exchange: three renames in a loop, which leaves both orders and neither visible.
-      box.inside(racer, "cd /workspace; ln -s " .. outside .. " l; (while :; do mv -T d t; mv -T l d; mv -T t l; mv -T l t; "
-        .. "mv -T d l; mv -T t d; done) >/dev/null 2>&1 & exit 0")
-      local opened_some = 0
-      for _ = 1, os.getenv("MOONBOX_LONG") == "1" and 1000 or 60 do
-        local opened = require("moonbox.sandbox").open(sharing(box.bind(source, "/workspace/d", true)))
-        if opened then
-          opened_some = opened_some + 1
-          local outcome = box.inside(opened, "echo hit > /workspace/d/hit; cut -d' ' -f4,5 /proc/self/mountinfo")
-          assert.is_nil(outcome.stdout:find(outside, 1, true))
-          assert.is_true(opened:close())
-        end
-      end
-      assert.is_true(racer:close())
-      assert.same({}, canary:check())
-      assert.is_true(opened_some > 0, "control: no second box could be opened at all")
-    end)
   end)
 
   describe("devices (probes 7 and 10)", function()
