@@ -199,7 +199,9 @@ round(%d)]]):format(count / 3, count * 2 / 3) }, time = 60 + count / 500, on_out
     assert.equal("", outcome.stderr)
     assert.equal(count, (opened.running:network()).connections)
     assert(opened:close())
-    assert.is_true(memory[2] - memory[1] < 256, table.concat(memory, " ") .. " KiB")
+    -- A sanitizer keeps what was freed, to see it used.
+    local kept = (os.getenv("MOONBOX_SANITIZER") or "") ~= "" and 65536 or 256
+    assert.is_true(memory[2] - memory[1] < kept, table.concat(memory, " ") .. " KiB")
     assert.is_true(math.abs(descriptors[2] - descriptors[1]) <= 2, table.concat(descriptors, " ") .. " descriptors")
   end)
 
