@@ -2,7 +2,7 @@
 --
 -- Modules are loaded when they are needed and not before: a cold start is part of every sandbox's price.
 local COMMANDS = { "check", "cp", "create", "destroy", "doctor", "events", "exec", "explain", "flows", "gc", "help",
-  "inspect", "list", "logs", "network", "pause", "plan", "resume", "run", "stats", "stop", "version", "why" }
+  "inspect", "list", "logs", "network", "pause", "plan", "posture", "resume", "run", "stats", "stop", "version", "why" }
 local USAGE, INTERNAL = 64, 70
 
 local aliases = { ["--version"] = "version", ["-V"] = "version", ["--help"] = "help", ["-h"] = "help" }

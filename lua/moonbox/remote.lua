@@ -166,6 +166,17 @@ function Box:destroy()
   return sandboxes.remove(self.id)
 end
 
+--- What its processes are, against its plan (moonbox.posture). Returns the array of reports, or nil, sentence.
+function Box:posture()
+  local data, alive = sandboxes.look(self.id)
+  if not data then return nil, alive end
+  if not alive then return nil, "the sandbox " .. self.id .. " does not run" end
+  local plan, message = sandboxes.plan(self.path)
+  if not plan then return nil, message end
+  return require("moonbox.posture").sandbox { pid = data.pid, plan = plan, box = data.box, folder = self.path,
+    state = self.path:match("^(.*)/sandboxes/"), owner = sys.stat(self.path).uid }
+end
+
 --- Files of the box: read, write, list, copy_in and copy_out, as in moonbox.files.
 for _, name in ipairs { "read", "write", "list", "copy_in", "copy_out" } do
   Box[name] = function(self, ...) return require("moonbox.files")[name](self, ...) end

@@ -159,6 +159,14 @@ local function finish(self, run)
   return 0
 end
 
+-- What of init is not as planned, before anything of a tenant runs: a sentence, or nil.
+local function weakness(self, plan)
+  local one = require("moonbox.posture").init(self.box.running:pid(), plan, self.box.id)
+  local first = one and one.differences[1]
+  if not one then return "init can't be looked at" end
+  return first and ("%s of init is %s, not %s"):format(first.field, first.found, first.expected)
+end
+
 -- Opens the sandbox and its socket. Returns true, or nil, sentence, exit code.
 local function open(self, plan)
   local message, code
@@ -173,6 +181,11 @@ local function open(self, plan)
   if not self.control then
     self.box:close()
     return nil, message, 125
+  end
+  local weak = weakness(self, plan)
+  if weak then
+    self.box:close()
+    return nil, "the sandbox is not what its plan asks for: " .. weak, 125
   end
   self.box.running:serve(self.control)
   self.networked = plan.network.mode ~= "none"

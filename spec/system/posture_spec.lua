@@ -243,3 +243,100 @@ describe("the posture", function()
     assert.is_truthy(seen["/proc/sys"])
   end)
 end)
+
+-- `moonbox posture`: the same question, asked by the product of any sandbox that runs.
+describe("moonbox posture", function()
+  local moonbox, posture = require "moonbox", require "moonbox.posture"
+
+  setup(box.enter)
+  teardown(box.leave)
+
+  -- kind -> the reports of a list.
+  local function by_kind(list)
+    local out = {}
+    for _, one in ipairs(list) do
+      out[one.kind] = out[one.kind] or {}
+      table.insert(out[one.kind], one)
+    end
+    return out
+  end
+
+  for _, policy in ipairs { "offline", "codex" } do
+    it("finds every process of a sandbox of " .. policy .. " as planned, late commands included", function()
+      local made = assert(moonbox.create { policy = policy })
+      assert(made:exec { run = { "sh", "-c", "sleep 60 & sleep 60 & (sleep 60 & sleep 60) & exit 0" } })
+      local late = made:exec { run = { "sh", "-c", "sleep 60 >/dev/null 2>&1 & exit 0" } }
+      assert.equal(0, late.code)
+      local list = assert(made:posture())
+      for _, one in ipairs(list) do assert.same({}, one.differences, one.kind .. " " .. one.name) end
+      local kinds = by_kind(list)
+      assert.equal(1, #kinds.init)
+      assert.equal(1, #kinds.supervisor)
+      assert.equal(policy == "codex" and 1 or nil, kinds.gateway and #kinds.gateway)
+      assert.is_true(#kinds.command >= 4)
+      if mode.name() == "root" then
+        for _, one in ipairs(list) do assert.same({}, one.unread, one.kind) end
+      else
+        assert.is_true(#kinds.init[1].unread > 0, "init hides from its own user")
+      end
+      local shown = box.shell(box.words { box.program, "posture", made.id })
+      assert.equal(0, shown.code, shown.stdout)
+      assert.matches("init +moonbox%-init %(%d+%): as planned\n", shown.stdout)
+      assert(made:destroy())
+      assert.equal(125, box.shell(box.words { box.program, "posture", made.id }).code)
+    end)
+  end
+
+  -- Names of the fields that differ.
+  local function differing(report)
+    local out = {}
+    for _, difference in ipairs(report.differences) do out[difference.field] = true end
+    return out
+  end
+
+  it("control: tells what is weaker than planned, field by field", function()
+    local made = assert(moonbox.create { policy = "codex" })
+    assert(made:exec { run = { "sh", "-c", "sleep 60 >/dev/null 2>&1 & exit 0" } })
+    local list = assert(made:posture())
+    local plan = assert(require("moonbox.sandboxes").plan(made.path))
+    local pid = by_kind(list).command[1].pid
+    local outside, look = posture.look(sys.pid()), posture.look(pid)
+    local context = { plan = plan, outside = outside, init = look, box = "no-such-box", grouped = true }
+    assert.same({ ["control groups"] = true }, differing(posture.check_inside(look, context)))
+
+    context.grouped, plan.process.capabilities = false, {}
+    local found = differing(posture.check_inside(look, context))
+    for _, name in ipairs { "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb" } do assert.is_true(found[name], name) end
+
+    plan.process.capabilities = { "net_bind_service" }
+    plan.rlimits[1].hard = -1
+    for _, row in ipairs(plan.mounts) do if row.target == "/tmp" then row.kind, row.read_only = "bind", true end end
+    found = differing(posture.check_inside(look, context))
+    assert.is_true(found["limit " .. plan.rlimits[1].name])
+    assert.is_true(found["mount /tmp"])
+
+    -- A process of the host's, as if it were a command.
+    found = differing(posture.check_inside(outside, context))
+    for _, name in ipairs { "NoNewPrivs", "Seccomp", "CapBnd", "NSpid", "namespace user", "namespace net", "mount /",
+      "setgroups" } do
+      assert.is_true(found[name], name)
+    end
+
+    local supervisor = posture.look(by_kind(list).supervisor[1].pid)
+    supervisor.descriptors["99"] = "/etc/shadow"
+    found = differing(posture.check_supervisor(supervisor, { folder = made.path, state = box.state,
+      owner = sys.euid() }))
+    assert.same({ ["descriptor 99"] = true }, found)
+    assert(made:destroy())
+  end)
+
+  it("is asked by the supervisor itself before anything runs, which costs little", function()
+    local opened = box.open(box.plan())
+    local one = assert(posture.init(opened.running:pid(), box.plan(), opened.id))
+    assert.same({}, one.differences)
+    local plan = box.plan()
+    plan.process.capabilities = { "net_admin" }
+    assert.is_true(#posture.init(opened.running:pid(), plan, opened.id).differences > 0)
+    assert.is_true(opened:close())
+  end)
+end)

@@ -5,8 +5,8 @@ local M = {
   options = {},
 }
 
-local commands = { "run", "exec", "create", "list", "inspect", "stats", "events", "logs", "flows", "cp", "pause",
-  "resume", "network", "stop", "destroy", "gc", "check", "explain", "why", "plan", "doctor", "help" }
+local commands = { "run", "exec", "create", "list", "inspect", "posture", "stats", "events", "logs", "flows", "cp",
+  "pause", "resume", "network", "stop", "destroy", "gc", "check", "explain", "why", "plan", "doctor", "help" }
 
 local function command(name)
   local ok, module = pcall(require, "moonbox.cli." .. name)
