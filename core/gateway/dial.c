@@ -46,11 +46,22 @@ static bool opens_internal(const struct conn *conn, const struct decision *decis
     return decision->row >= 0 && conn->gateway->rules->rows[decision->row].word == ROW_ALLOW_INTERNAL;
 }
 
+/* Many connections of one turn of the loop go to one place: the host is asked once in each. */
+static bool is_own(struct gateway *gateway, const struct address *address)
+{
+    if (gateway->asked.at != gateway->loop.now || !address_equal(&gateway->asked.address, address)) {
+        gateway->asked.own = own_address(gateway->own, address);
+        gateway->asked.address = *address;
+        gateway->asked.at = gateway->loop.now;
+    }
+    return gateway->asked.own;
+}
+
 /* Whether the address may be dialled; refuses the connection when not. */
 static bool judge_address(struct conn *conn, const struct address *address)
 {
     struct decision decision = rules_decide(conn->gateway->rules, conn->name, address, conn->tuple.target_port);
-    bool own = decision.allow && !opens_internal(conn, &decision) && own_address(conn->gateway->own, address);
+    bool own = decision.allow && !opens_internal(conn, &decision) && is_own(conn->gateway, address);
     if (decision.allow && !own) {
         conn->row = decision.row;
         conn->rule = decision.from;

@@ -34,6 +34,11 @@ struct gateway {
     struct hook *hook; /* NULL none */
     struct capture capture;
     int own; /* route socket */
+    struct {
+        struct address address;
+        double at; /* the turn of the loop in which it was asked */
+        bool own;
+    } asked;
     struct conn *conns, *dead;
     struct line paced; /* connections that wait for a meter or their next turn */
     double paced_at;   /* when they are served */

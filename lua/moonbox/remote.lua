@@ -122,7 +122,8 @@ end
 --- Replaces its network rows by those of a plan (moonbox.plan). Returns true; or nil, sentence, exit code, and the
 -- old ones stay.
 function Box:set_network(plan)
-  local answer, message, code = ask(self, { ask = "network", network = plan.network, policy = plan.policy })
+  local answer, message, code = ask(self, { ask = "network", network = plan.network, policy = plan.policy,
+    hooks = plan.hooks })
   return answer and true, message, code
 end
 

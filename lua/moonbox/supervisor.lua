@@ -83,11 +83,30 @@ function ask.stop(self, run, request, client)
   end
 end
 
+-- The gateway holds the on.connect functions and the resolver that it was started with; what it can't take on is
+-- refused. A hook of its own that the new policy lacks stays, as it can only narrow.
+local function beyond_gateway(self, request)
+  local mine = {}
+  for _, hook in ipairs(self.box.plan.hooks) do mine[hook.path .. ":" .. hook.line] = true end
+  for _, hook in ipairs(request.hooks or {}) do
+    local file = hook.name == "connect" and sys.stat(hook.path)
+    if hook.name == "connect" and not (mine[hook.path .. ":" .. hook.line] and file
+      and file.mtime < self.record.data.created_seconds) then
+      return ("%s:%s: on.connect is not the one that the sandbox was created with"):format(hook.file, hook.line)
+    end
+  end
+  if request.network.mode ~= "none" and request.network.resolver ~= self.box.plan.network.resolver then
+    return "its resolver is not the one that the sandbox was created with"
+  end
+end
+
 function ask.network(self, _, request)
   local network = request.network
   if not self.networked then
     return { error = "the sandbox was created without a network, and can't get one later", code = 69 }
   end
+  local beyond = beyond_gateway(self, request)
+  if beyond then return { error = "the old rules stay: " .. beyond .. "; create another sandbox", code = 69 } end
   local encoded, rules, message = pcall(core.rules, network)
   if not encoded or not rules then
     return { error = "the rules can't be used: " .. tostring(encoded and message or rules), code = 65 }

@@ -145,7 +145,7 @@ async def listen(port, serve, log):
         log.write(event="open", **stream.where)
         try:
             await serve(stream)
-        except (ConnectionError, ValueError):
+        except (OSError, ValueError):  # OSError: ENOTCONN, of a direction that a reset has ended
             stream.end = "reset"
         log.write(event="end", end=stream.end, bytes=stream.bytes, **stream.where)
         writer.close()

@@ -206,10 +206,41 @@ describe("sandboxes by id", function()
     create("one")
     create("two")
     run("exec", "one", "--", "sh", "-c", "echo secret > /workspace/s; sleep 4323 >/dev/null 2>&1 &")
-    local seen = run("exec", "two", "--", "sh", "-c", "ls /workspace; cat /proc/[0-9]*/cmdline").stdout
-    assert.is_nil(seen:find("4323", 1, true))
-    assert.is_nil(seen:find("s\n", 1, true) == 1 or nil)
+    assert.matches("4323", run("exec", "one", "--", "sh", "-c", "cat /proc/[0-9]*/cmdline").stdout)
+    assert.equal("s\n", run("exec", "one", "--", "ls", "-A", "/workspace").stdout)
+    assert.is_nil(run("exec", "two", "--", "sh", "-c", "cat /proc/[0-9]*/cmdline").stdout:find("4323", 1, true))
+    assert.equal("", run("exec", "two", "--", "ls", "-A", "/workspace").stdout)
+    run("exec", "two", "--", "kill", "-9", "-1")
+    assert.matches("4323", run("exec", "one", "--", "sh", "-c", "cat /proc/[0-9]*/cmdline").stdout)
     assert.equal(0, run("destroy", "one", "two").code)
+  end)
+
+  it("take other network rows while they run, but for what their gateway can't take on", function()
+    local function policy(name, rows)
+      local path = box.home .. "/" .. name .. ".lua"
+      assert(require("moonbox.core").sys.write_file(path, ('return policy "%s" { extends = "base",\nnetwork = { %s } %s }')
+        :format(name, rows[1], rows[2] or ""), 384))
+      return path
+    end
+    local hook = 'on = { connect = function() return deny "no" end }'
+    local first = policy("first", { 'allow { "a.org" }' })
+    create("net", "--policy", first)
+    assert.equal(0, run("network", "net", "set", policy("second", { 'allow { "b.org" }' })).code)
+    assert.matches("b.org", run("inspect", "net").stdout, 1, true)
+    assert.is_nil(run("inspect", "net").stdout:find("a.org", 1, true))
+    for name, rows in pairs { hooked = { 'allow { "c.org" }', ", " .. hook },
+      resolved = { 'allow { "c.org" }, resolver = "192.0.2.53"' } } do
+      local done = run("network", "net", "set", policy(name, rows))
+      assert.equal(69, done.code)
+      assert.matches("the old rules stay: .*the sandbox was created with; create another sandbox", done.stderr)
+    end
+    assert.matches("b.org", run("inspect", "net").stdout, 1, true)
+    assert.is_nil(run("inspect", "net").stdout:find("c.org", 1, true))
+    assert.equal(0, run("network", "net", "set", "offline").code)
+    run("destroy", "net")
+    create("none", "--policy", "offline")
+    assert.equal(69, run("network", "none", "set", first).code)
+    run("destroy", "none")
   end)
 
   it("are there for Lua programs, too", function()
