@@ -131,7 +131,8 @@ static int send_groups(struct launch *l, struct err *err)
     if (support && !cgroup_before_birth(support) && make_groups(l, err) < 0)
         return -1;
     int n = cgroup_entrances(&l->sandbox->cgroup, entrances);
-    if (wire_send(l->sandbox->socket, WIRE_GROUPS, 0, NULL, 0, entrances, (size_t)n) < 0)
+    /* A child that has gone says why itself: its report waits in the socket, and sandbox_next hears it. */
+    if (wire_send(l->sandbox->socket, WIRE_GROUPS, 0, NULL, 0, entrances, (size_t)n) < 0 && errno != EPIPE)
         return err_sys(err, "send the control groups to the child");
     return 0;
 }
