@@ -180,6 +180,7 @@ demo: setup-demo
 
 test: setup-test
 	$(AGAIN) all
+	$(AGAIN) -s $(B)/failpoints/moonbox B=$(B)/failpoints CFLAGS='$(CFLAGS) -DMOONBOX_FAILPOINTS' say=@:
 	@sh spec/run/all.sh $(B) $(SPECS)
 
 # Sanitizers want the libraries dynamic, and a build of their own.

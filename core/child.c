@@ -5,6 +5,7 @@
 #include "caps.h"
 #include "capture.h"
 #include "cgroup.h"
+#include "failpoint.h"
 #include "gateway/gateway.h"
 #include "init.h"
 #include "netns.h"
@@ -308,8 +309,6 @@ static const struct {
     {"close descriptors", descriptors},
     {"clean names and arguments", clean_identity},
     {"drop capabilities", capabilities},
-    /* A change of credentials clears it: prctl(2), PR_SET_PDEATHSIG. */
-    {"die with the supervisor, still", die_with_supervisor},
     {"allow no new privileges", no_new_privileges},
     {"filter system calls", system_calls},
 };
@@ -327,7 +326,9 @@ _Noreturn void child_main(const struct child_request *request)
     struct child child = {request, request->socket, -1, -1, -1};
     struct err err = {0};
     for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-        if (steps[i].run(&child, &err) < 0)
+        /* A change of credentials clears the parent-death signal (prctl(2)): it is asked for again after each step. */
+        if (failpoint("child", steps[i].name, &err) < 0 || steps[i].run(&child, &err) < 0 ||
+            die_with_supervisor(&child, &err) < 0)
             report(child.socket, steps[i].name, &err);
     init_main(child.socket, child.factory);
 }

@@ -142,7 +142,7 @@ int files_main(char *const *argv)
     while (argv[n + 1])
         n++;
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
-        if (strcmp(argv[0], requests[i].word) != 0 || n != requests[i].arguments || argv[1][0] != '/')
+        if (strcmp(argv[0], requests[i].word) != 0 || n != requests[i].arguments || n == 0 || argv[1][0] != '/')
             continue;
         if (requests[i].run(argv, &err) == 0)
             return 0;

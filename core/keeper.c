@@ -1,6 +1,7 @@
 #include "keeper.h"
 
 #include "cgroup.h"
+#include "failpoint.h"
 #include "sys.h"
 #include "util.h"
 
@@ -74,6 +75,9 @@ static bool note_groups(struct job *job)
 
 static _Noreturn void keep(struct job *job)
 {
+    struct err ignored;
+    if (failpoint("keeper", "keep", &ignored) < 0)
+        _exit(1);
     struct pollfd gone = {.fd = job->lifeline, .events = POLLIN};
     double pause_for = job->period;
     for (;;) {
@@ -85,6 +89,8 @@ static _Noreturn void keep(struct job *job)
         if (ready == 0)
             pause_for = measure_once(job);
     }
+    if (failpoint("keeper", "remove", &ignored) < 0)
+        _exit(1);
     remove_everything(job);
     _exit(0);
 }
@@ -210,7 +216,9 @@ int keeper_start(struct keeper *keeper, const struct plan *plan, const struct ke
         return err_sys(err, "start the keeper");
     struct job job = {.parent = parent, .name = name, .period = request->period};
     /* The keeper first: from here on nothing can be left behind. */
-    if (spawn(keeper, &job, err) == 0 && open_folder(keeper, parent, name, err) == 0)
+    if (failpoint("keeper", "start", err) == 0 && spawn(keeper, &job, err) == 0 &&
+        failpoint("keeper", "make the folder", err) == 0 && open_folder(keeper, parent, name, err) == 0 &&
+        failpoint("keeper", "started", err) == 0)
         return 0;
     struct err ignored;
     keeper_stop(keeper, &ignored);

@@ -24,6 +24,7 @@
 #include "launch.h"
 
 #include "child.h"
+#include "failpoint.h"
 #include "mounts.h"
 #include "sys.h"
 #include "util.h"
@@ -31,6 +32,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -131,7 +133,6 @@ static int send_groups(struct launch *l, struct err *err)
     if (support && !cgroup_before_birth(support) && make_groups(l, err) < 0)
         return -1;
     int n = cgroup_entrances(&l->sandbox->cgroup, entrances);
-    /* A child that has gone says why itself: its report waits in the socket, and sandbox_next hears it. */
     if (wire_send(l->sandbox->socket, WIRE_GROUPS, 0, NULL, 0, entrances, (size_t)n) < 0 && errno != EPIPE)
         return err_sys(err, "send the control groups to the child");
     return 0;
@@ -201,14 +202,23 @@ static int clone_child(struct launch *l, struct err *err)
     return 0;
 }
 
+/* A process that ends can't be written to a moment before it has ended. */
+static bool has_ended(int pidfd)
+{
+    enum { MOMENT = 100 }; /* ms */
+    struct pollfd polled = {.fd = pidfd, .events = POLLIN};
+    return poll(&polled, 1, MOMENT) > 0;
+}
+
+/* Here and below: a child that has failed already says why itself, and sandbox_next hears it. */
 static int write_maps(struct launch *l, struct err *err)
 {
-    return idmap_write(l->map, l->sandbox->pid, err);
+    return idmap_write(l->map, l->sandbox->pid, err) == 0 || has_ended(l->sandbox->pidfd) ? 0 : -1;
 }
 
 static int let_go(struct launch *l, struct err *err)
 {
-    return util_write_all(l->sandbox->socket, "g", 1) == 0 ? 0 : err_sys(err, "let the child go");
+    return util_write_all(l->sandbox->socket, "g", 1) == 0 || errno == EPIPE ? 0 : err_sys(err, "let the child go");
 }
 
 static const struct {
@@ -246,7 +256,7 @@ int launch(const struct plan *plan, const struct launch_options *options, struct
     struct launch l = {.plan = plan, .options = options, .sandbox = sandbox, .disk = -1, .child_socket = -1};
     int result = 0;
     for (size_t i = 0; i < ARRAY_LEN(steps) && result == 0; i++)
-        if (steps[i].run(&l, err) < 0)
+        if (failpoint("launch", steps[i].name, err) < 0 || steps[i].run(&l, err) < 0)
             result = err_wrap(err, "%s", steps[i].name);
     close_grants(&l);
     util_close(&l.disk);

@@ -1,6 +1,7 @@
 #include "sandbox.h"
 
 #include "control.h"
+#include "failpoint.h"
 #include "sys.h"
 #include "util.h"
 
@@ -137,7 +138,9 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
     cleanup_free char *payload = encode(request, &start, &length);
     if (!payload)
         return err_set(err, E2BIG, "the command line and environment are larger than %d bytes", WIRE_MAX_PAYLOAD);
-    if (wire_send(sandbox->socket, WIRE_START, running->id, payload, length, fds, (size_t)n) < 0)
+    /* A child that has failed early has said why, which sandbox_next reads; that it is gone tells less. */
+    if (wire_send(sandbox->socket, WIRE_START, running->id, payload, length, fds, (size_t)n) < 0 &&
+        (sandbox->remote || errno != EPIPE))
         return err_sys(err, "send the command to %s", sandbox->remote ? "the sandbox's supervisor" : "init");
     return 0;
 }
@@ -230,6 +233,8 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
         while (waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED) < 0 && errno == EINTR)
             continue;
     }
+    struct err ignored;
+    (void)failpoint("close", "stop the gateway", &ignored);
     gateway_stop(&sandbox->gateway);
     util_close(&sandbox->pidfd);
     util_close(&sandbox->socket);
@@ -239,6 +244,7 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
     while (sandbox->commands)
         sandbox_forget(sandbox, sandbox->commands);
     wire_reader_free(&sandbox->reader);
+    (void)failpoint("close", "remove the control groups", &ignored);
     result = cgroup_destroy(&sandbox->cgroup, err);
     idmap_release(&sandbox->own_map);
     return result;

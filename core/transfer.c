@@ -161,10 +161,8 @@ static int pack_opened(struct pack *pack, int *fd, const char *name, struct err 
         return err_sys(err, "look at %s", name);
     if (S_ISDIR(st.st_mode))
         return pack_directory(pack, fd, name, &st, err);
-    if (!S_ISREG(st.st_mode)) {
-        leave_out(pack, name, "it is neither a file nor a directory nor a link");
-        return 0;
-    }
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, EAGAIN, "it was replaced while it was looked at");
     if (give_head(pack, KIND_FILE, name, &st, 0, err) < 0)
         return -1;
     return pack_file(pack, *fd, st.st_size, err);
@@ -174,18 +172,21 @@ static int pack_opened(struct pack *pack, int *fd, const char *name, struct err 
 static int pack_entry(struct pack *pack, int directory, const char *name, struct err *err)
 {
     struct stat st;
-    cleanup_fd int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool there = fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && S_ISLNK(st.st_mode))
+        return pack_link(pack, directory, name, &st, err);
+    /* Opening a device may already do something. */
+    bool opens = there && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+    cleanup_fd int fd = opens ? openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
     if (fd >= 0)
         return pack_opened(pack, &fd, name, err) < 0 ? err_wrap(err, "%s", name) : 0;
     int code = errno;
-    if (code == ELOOP && fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-        return pack_link(pack, directory, name, &st, err);
-    if (pack->depth == 0) {
-        errno = code;
-        return err_sys(err, "open %s", name);
+    if (pack->depth > 0 || (there && !opens)) {
+        leave_out(pack, name, there && !opens ? "it is neither a file nor a directory nor a link" : strerror(code));
+        return 0;
     }
-    leave_out(pack, name, strerror(code));
-    return 0;
+    errno = code;
+    return err_sys(err, "open %s", name);
 }
 
 int transfer_pack(int directory, const char *name, int out, int notices, struct err *err)

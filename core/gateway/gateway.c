@@ -15,6 +15,7 @@
  * what is opened here goes out of the host's. There is no other way between the two. */
 #include "gateway.h"
 
+#include "../failpoint.h"
 #include "../sys.h"
 #include "../util.h"
 #include "../wire.h"
@@ -279,15 +280,17 @@ static _Noreturn void run(const struct gateway_request *request, int control, in
     int result = inherit(request, supervisor, fds, &published, &err);
     gateway.control_fd = fds[FD_CONTROL];
     if (result == 0)
-        result = prepare(&gateway, request, &err);
+        result = failpoint("gateway", "prepare", &err) < 0 ? -1 : prepare(&gateway, request, &err);
     flows_init(&gateway.flows, request->flows >= 0 ? fds[FD_PUBLISHED + published.n] : -1, request->step,
                request->flows_most);
     if (result == 0)
         result = take_network(fds[FD_HAND_OVER], &gateway.capture, &user_namespace, &err);
     if (result == 0)
+        result = failpoint("gateway", "confine itself", &err);
+    if (result == 0)
         result = confine_for_good(user_namespace, request->own_ids, gateway.capture.mode == CAPTURE_EXACT, &err);
     if (result == 0)
-        result = watch_all(&gateway, &err);
+        result = failpoint("gateway", "serve", &err) < 0 ? -1 : watch_all(&gateway, &err);
     if (result < 0) {
         answer_failed(fds[FD_HAND_OVER], 0, &err);
         _exit(1);
@@ -336,7 +339,8 @@ int gateway_hand_over(int socket, const struct capture *capture, struct err *err
         return err_sys(err, "open /proc/self/ns/user");
     for (int i = 0; i < CAPTURE_SOCKETS && capture->sockets[i] >= 0; i++)
         fds[n++] = capture->sockets[i];
-    if (wire_send(socket, WIRE_NETWORK, 0, NULL, 0, fds, (size_t)n) < 0)
+    /* A gateway that has failed says why to gateway_wait_serving. */
+    if (wire_send(socket, WIRE_NETWORK, 0, NULL, 0, fds, (size_t)n) < 0 && errno != EPIPE)
         return err_sys(err, "hand the network to the gateway");
     return 0;
 }

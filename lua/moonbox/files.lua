@@ -13,7 +13,11 @@ M.MOST = 16 * 2 ^ 20
 -- Files and directories of one copy out of a sandbox.
 local MOST_ENTRIES = 10 * 1000 * 1000
 
-local function last_line(text) return (text or ""):match("([^\n]+)\n*$") end
+-- Names in it may be the tenant's choice.
+local function last_line(text)
+  local line = (text or ""):match("([^\n]+)\n*$")
+  return line and require("moonbox.sanitise").line(line)
+end
 
 -- Runs a request to its end: the outcome, or nil, sentence, exit code.
 local function ask(box, run, spec)
@@ -25,7 +29,7 @@ local function ask(box, run, spec)
   if not outcome then return nil, message, code end
   if outcome.code == 0 and not outcome.ended_by then return outcome end
   local why = outcome.sentence or last_line(outcome.stderr) or "the request ended with code " .. outcome.code
-  return nil, ("%s in the sandbox: %s"):format(run[2], require("moonbox.sanitise").line(why)), FAILED
+  return nil, ("%s in the sandbox: %s"):format(run[2], why), FAILED
 end
 
 --- The bytes of a file of at most `most` bytes (16 MiB by default).
