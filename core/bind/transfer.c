@@ -145,11 +145,11 @@ static int finish(lua_State *L)
     lua_pushboolean(L, status == 0);
     luaL_buffinit(L, &buffer);
     for (ssize_t got; from < size; from += got) {
-        char *bytes = luaL_prepbuffer(&buffer);
-        got = pread(transfer->told, bytes, LUAL_BUFFERSIZE, from);
+        char bytes[4096];
+        got = pread(transfer->told, bytes, sizeof bytes, from);
         if (got <= 0)
             break;
-        luaL_addsize(&buffer, (size_t)got);
+        luaL_addlstring(&buffer, bytes, (size_t)got);
     }
     luaL_pushresult(&buffer);
     return 2;

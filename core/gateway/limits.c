@@ -131,7 +131,7 @@ size_t limits_allow(const struct conn *conn, bool up, bool turn)
     size_t most = bucket_level(up ? &gateway->up : &gateway->down, now, turn);
     if (meter)
         most = least(most, bucket_level(up ? &meter->up : &meter->down, now, turn));
-    if (budget(conn) == 0)
+    if (!meter || budget(conn) == 0)
         return most;
     uint64_t left = limits_used_up(conn) ? 0 : budget(conn) - meter->used;
     return left < most ? (size_t)left : most;

@@ -133,7 +133,7 @@ static enum moved keep(struct way *way, const uint8_t *bytes, size_t length)
     uint8_t *all = malloc(way->held_length + length);
     if (!all)
         return BROKEN;
-    if (way->held_length > 0)
+    if (way->held && way->held_length > 0)
         memcpy(all, way->held + way->held_at, way->held_length);
     memcpy(all + way->held_length, bytes, length);
     free(way->held);

@@ -1,80 +1,21 @@
 --- The posture of a sandbox that runs: what proc(5) says of its processes, against what its plan asks for.
 -- Every thread is looked at. A tenant may take rights away from itself, so a command has at most what the plan gives;
--- init, which no tenant reaches, has exactly that. What the caller may not read of a process (an ordinary user sees
--- nothing of init's namespaces and descriptors, by intent) is named as unread and not taken for fine.
+-- init, which no tenant reaches, has exactly that. A command's descriptors are its own affair. What can't be read is a
+-- difference, but for what init and the gateway hide from an ordinary user by intent (HIDDEN): that is named as unread.
 local core = require "moonbox.core"
+local process = require "moonbox.process"
 
 local sys = core.sys
 
 local M = {}
 
-local NAMESPACES = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup" }
 local CAPABILITIES = { "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb" }
 
 -- Numbers of <linux/capability.h> that a plan or the gateway may have.
 local CAPABILITY = { net_bind_service = 10, net_admin = 12 }
 
-local LIMITS = { core = "Max core file size", memlock = "Max locked memory", msgqueue = "Max msgqueue size",
-  nice = "Max nice priority", nofile = "Max open files", nproc = "Max processes", rtprio = "Max realtime priority" }
-
-local function read(pid, name) return sys.read_file(("/proc/%s/%s"):format(pid, name), 2 ^ 20) end
-
-local function fields(text)
-  local out = {}
-  for name, value in text:gmatch("([%w_]+):[\t ]*([^\n]*)") do out[name] = value:gsub("%s+$", ""):gsub("%s+", " ") end
-  return out
-end
-
--- Hard limits by the names of a plan; "unlimited" is math.huge.
-local function hard_limits(text)
-  local out = {}
-  for name, title in pairs(LIMITS) do
-    local value = text:match(title .. "%s+%S+%s+(%S+)")
-    out[name] = value == "unlimited" and math.huge or tonumber(value)
-  end
-  return out
-end
-
--- target -> flags; a target that is mounted twice has the last one's.
-local function mounts(text)
-  local out = {}
-  for line in text:gmatch("[^\n]+") do
-    local target, flags, optional = line:match("^%d+ %d+ %S+ %S+ (%S+) (%S+)(.-) %- ")
-    if target then out[target] = { flags = flags, shared = optional ~= "" } end
-  end
-  return out
-end
-
-local function links(pid, folder, names)
-  local out = {}
-  for _, name in ipairs(names or sys.list(("/proc/%s/%s"):format(pid, folder)) or {}) do
-    out[name] = sys.readlink(("/proc/%s/%s/%s"):format(pid, folder, name))
-  end
-  return next(out) and out
-end
-
---- What can be read of one process now: { pid, threads = array of status fields, limits, namespaces, mounts, groups,
--- descriptors, maps, score }; nil when it has gone.
-function M.look(pid)
-  local out = { pid = pid, threads = {} }
-  for _, task in ipairs(sys.list(("/proc/%s/task"):format(pid)) or {}) do
-    local status = read(pid, "task/" .. task .. "/status")
-    if status then out.threads[#out.threads + 1] = fields(status) end
-  end
-  if #out.threads == 0 then return nil end
-  local function with(name, make)
-    local text = read(pid, name)
-    return text and make(text)
-  end
-  local function same(text) return text end
-  out.status = out.threads[1]
-  out.limits, out.mounts = with("limits", hard_limits), with("mountinfo", mounts)
-  out.groups, out.score = with("cgroup", same), with("oom_score_adj", tonumber)
-  out.maps = with("uid_map", function(text) return (text:gsub("%s+", " "):gsub("^ ", "")) end)
-  out.setgroups = with("setgroups", function(text) return (text:gsub("%s", "")) end)
-  out.namespaces, out.descriptors = links(pid, "ns", NAMESPACES), links(pid, "fd")
-  return out
-end
+local HIDDEN = { descriptors = true, mounts = true }
+for _, name in ipairs(process.NAMESPACES) do HIDDEN["namespace " .. name] = true end
 
 local function mask(names)
   local value = 0
@@ -102,8 +43,10 @@ local function report(look, kind)
 end
 
 function Report:expect(field, wanted, found, fine)
-  if found == nil then
+  if found == nil and HIDDEN[field] and self.kind ~= "command" and sys.euid() ~= 0 then
     self.unread[#self.unread + 1] = field
+  elseif found == nil then
+    self.differences[#self.differences + 1] = { field = field, expected = tostring(wanted), found = "not to be read" }
   elseif not fine and wanted ~= found then
     self.differences[#self.differences + 1] = { field = field, expected = tostring(wanted), found = tostring(found) }
   end
@@ -164,7 +107,7 @@ local function has_flags(found, wanted)
 end
 
 local function check_mounts(out, look, plan)
-  if not look.mounts then return out:expect("mounts", nil, nil) end
+  if not look.mounts then return out:expect("mounts", "readable", nil) end
   local required, possible = expected_mounts(plan)
   for target, flags in pairs(required) do
     local found = look.mounts[target]
@@ -184,7 +127,7 @@ local function check_mounts(out, look, plan)
 end
 
 local function check_namespaces(out, look, outside, like)
-  for _, name in ipairs(NAMESPACES) do
+  for _, name in ipairs(process.NAMESPACES) do
     local found = look.namespaces and look.namespaces[name]
     local other = like and like.namespaces and like.namespaces[name]
     if other then
@@ -197,6 +140,23 @@ end
 
 local function has_box(groups, box)
   return groups:find("/" .. box, 1, true) ~= nil
+end
+
+-- Whether a descriptor is of a filesystem that is mounted nowhere, as the sandbox's own image is: its path is then "/".
+local function is_detached(look, number, target)
+  local id = target == "/" and (process.read(look.pid, "fdinfo/" .. number) or ""):match("mnt_id:%s*(%d+)")
+  return id and not ("\n" .. (process.read(look.pid, "mountinfo") or "")):find("\n" .. id .. " ", 1, true)
+end
+
+-- What descriptors of the host's processes may lead to, beside sockets, pipes and the kernel's anonymous files.
+local function check_descriptors(out, look, allowed)
+  if not look.descriptors then return out:expect("descriptors", "readable", nil) end
+  for number, target in pairs(look.descriptors) do
+    local fine = target == "/dev/null" or target:match("^socket:") or target:match("^pipe:")
+      or target:match("^anon_inode:") or is_detached(look, number, target)
+    for _, prefix in ipairs(allowed) do fine = fine or target:sub(1, #prefix) == prefix end
+    out:expect("descriptor " .. number, "a socket, a pipe or what is its own", target, fine)
+  end
 end
 
 -- Whether this host has control groups that sandboxes are put into.
@@ -222,6 +182,7 @@ function M.check_inside(look, context)
   check_limits(out, look, plan, outside)
   check_mounts(out, look, plan)
   check_namespaces(out, look, outside, init)
+  if not init then check_descriptors(out, look, {}) end
   out:expect("uid_map", ("%d %s 1 "):format(plan.user.uid, uid), look.maps)
   out:expect("setgroups", "deny", look.setgroups)
   out:expect("oom_score_adj", "0 or more", look.score, look.score and look.score >= 0)
@@ -234,26 +195,9 @@ end
 
 --- Init, looked at by its own supervisor: one report, or nil when it has gone. `box`: its name in control groups.
 function M.init(pid, plan, box)
-  local look, outside = M.look(pid), M.look(sys.pid())
+  local look, outside = process.look(pid), process.look(sys.pid())
   if not look or not outside then return nil end
   return M.check_inside(look, { plan = plan, box = box, outside = outside, grouped = grouped() })
-end
-
--- Whether a descriptor is of a filesystem that is mounted nowhere, as the sandbox's own image is: its path is then "/".
-local function is_detached(look, number, target)
-  local id = target == "/" and (read(look.pid, "fdinfo/" .. number) or ""):match("mnt_id:%s*(%d+)")
-  return id and not ("\n" .. (read(look.pid, "mountinfo") or "")):find("\n" .. id .. " ", 1, true)
-end
-
--- What descriptors of the host's processes may lead to, beside sockets, pipes and the kernel's anonymous files.
-local function check_descriptors(out, look, allowed)
-  if not look.descriptors then return out:expect("descriptors", nil, nil) end
-  for number, target in pairs(look.descriptors) do
-    local fine = target == "/dev/null" or target:match("^socket:") or target:match("^pipe:")
-      or target:match("^anon_inode:") or is_detached(look, number, target)
-    for _, prefix in ipairs(allowed) do fine = fine or target:sub(1, #prefix) == prefix end
-    out:expect("descriptor " .. number, "a socket, a pipe or what is its own", target, fine)
-  end
 end
 
 --- The gateway: confined, without the host's ids, and without files but its log.
@@ -278,39 +222,18 @@ function M.check_supervisor(look, context)
   return out
 end
 
--- pid -> array of children, of the whole machine.
-local function children()
-  local out = {}
-  for _, pid in ipairs(sys.list("/proc") or {}) do
-    local parent = pid:match("^%d+$") and (read(pid, "status") or ""):match("PPid:%s*(%d+)")
-    if parent then
-      out[parent] = out[parent] or {}
-      table.insert(out[parent], pid)
-    end
-  end
-  return out
-end
-
-local function below(tree, pid, into)
-  for _, child in ipairs(tree[pid] or {}) do
-    into[#into + 1] = child
-    below(tree, child, into)
-  end
-  return into
-end
-
 --- Every process of a sandbox that runs: an array of { pid, kind, name, differences = { { field, expected, found } },
 -- unread = { field } }, init first. `sandbox`: pid (the supervisor's), plan, box, folder, state, owner.
 -- Returns nil and a sentence when there is nothing to look at.
 function M.sandbox(sandbox)
-  local outside = M.look(sandbox.pid)
+  local outside = process.look(sandbox.pid)
   if not outside or not outside.namespaces then return nil, "the sandbox's supervisor can't be looked at" end
-  local tree = children()
+  local tree = process.children()
   local context = { plan = sandbox.plan, box = sandbox.box, outside = outside, folder = sandbox.folder,
     state = sandbox.state, owner = sandbox.owner, grouped = grouped() }
   local out, gateway = {}, nil
   for _, pid in ipairs(tree[tostring(sandbox.pid)] or {}) do
-    local look = M.look(pid)
+    local look = process.look(pid)
     if look and look.status.Name == "moonbox-init" then
       out[1] = M.check_inside(look, context)
       context.init = look
@@ -319,9 +242,9 @@ function M.sandbox(sandbox)
     end
   end
   if not context.init then return nil, "init of the sandbox can't be found" end
-  for _, pid in ipairs(below(tree, tostring(context.init.pid), {})) do
-    local look = M.look(pid)
-    if look and look.status.State:sub(1, 1) ~= "Z" then out[#out + 1] = M.check_inside(look, context) end
+  for _, pid in ipairs(process.inside(tree, context.init.pid)) do
+    local look = process.look(pid)
+    if look then out[#out + 1] = M.check_inside(look, context) end
   end
   out[#out + 1] = gateway
   if sandbox.plan.network.mode ~= "none" and not gateway then return nil, "the sandbox's gateway can't be found" end

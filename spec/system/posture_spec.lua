@@ -246,7 +246,7 @@ end)
 
 -- `moonbox posture`: the same question, asked by the product of any sandbox that runs.
 describe("moonbox posture", function()
-  local moonbox, posture = require "moonbox", require "moonbox.posture"
+  local moonbox, posture, process = require "moonbox", require "moonbox.posture", require "moonbox.process"
 
   setup(box.enter)
   teardown(box.leave)
@@ -300,7 +300,7 @@ describe("moonbox posture", function()
     local list = assert(made:posture())
     local plan = assert(require("moonbox.sandboxes").plan(made.path))
     local pid = by_kind(list).command[1].pid
-    local outside, look = posture.look(sys.pid()), posture.look(pid)
+    local outside, look = process.look(sys.pid()), process.look(pid)
     local context = { plan = plan, outside = outside, init = look, box = "no-such-box", grouped = true }
     assert.same({ ["control groups"] = true }, differing(posture.check_inside(look, context)))
 
@@ -322,7 +322,7 @@ describe("moonbox posture", function()
       assert.is_true(found[name], name)
     end
 
-    local supervisor = posture.look(by_kind(list).supervisor[1].pid)
+    local supervisor = process.look(by_kind(list).supervisor[1].pid)
     supervisor.descriptors["99"] = "/etc/shadow"
     found = differing(posture.check_supervisor(supervisor, { folder = made.path, state = box.state,
       owner = sys.euid() }))
@@ -330,7 +330,35 @@ describe("moonbox posture", function()
     assert(made:destroy())
   end)
 
-  it("is asked by the supervisor itself before anything runs, which costs little", function()
+  it("control: finds a process that was put into a sandbox from outside", function()
+    mode.need("root", "only root may enter a sandbox's namespaces")
+    local made = assert(moonbox.create { policy = "offline" })
+    local init = by_kind(made:posture()).init[1].pid
+    local pid = box.shell(("nsenter -t %d -m -p -n -i -u sleep 61 >/dev/null 2>&1 & sleep 0.2; pgrep -x -f 'sleep 61'")
+      :format(init)).stdout:match("%d+")
+    local found
+    for _, one in ipairs(made:posture()) do
+      if one.name == "sleep" then found = differing(one) end
+    end
+    box.shell("kill -9 " .. pid)
+    assert.is_true(found.Uid)
+    assert.is_true(found.Seccomp)
+    assert.is_true(found["namespace user"])
+    assert(made:destroy())
+  end)
+
+  it("control: takes nothing that it can't read for fine, and sees a descriptor that init should not have", function()
+    local opened = box.open(box.plan())
+    local plan, look, outside = box.plan(), process.look(opened.running:pid()), process.look(sys.pid())
+    local context = { plan = plan, outside = outside }
+    look.groups, look.score, look.setgroups = nil, nil, nil
+    look.descriptors = { ["0"] = "/dev/null", ["99"] = "/etc/shadow" }
+    local found = differing(posture.check_inside(look, context))
+    assert.same({ oom_score_adj = true, setgroups = true, ["descriptor 99"] = true }, found)
+    assert.is_true(opened:close())
+  end)
+
+  it("is asked by the supervisor itself before anything runs", function()
     local opened = box.open(box.plan())
     local one = assert(posture.init(opened.running:pid(), box.plan(), opened.id))
     assert.same({}, one.differences)

@@ -1,0 +1,113 @@
+--- Processes of the host, as proc(5) tells of them to the caller.
+local sys = require("moonbox.core").sys
+
+local M = {}
+
+--- Names of the namespaces that a sandbox has of its own, as in /proc/PID/ns.
+M.NAMESPACES = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup" }
+
+local LIMITS = { core = "Max core file size", memlock = "Max locked memory", msgqueue = "Max msgqueue size",
+  nice = "Max nice priority", nofile = "Max open files", nproc = "Max processes", rtprio = "Max realtime priority" }
+
+--- The text of a file of a process, or nil.
+function M.read(pid, name) return sys.read_file(("/proc/%s/%s"):format(pid, name), 2 ^ 20) end
+
+local function fields(text)
+  local out = {}
+  for name, value in text:gmatch("([%w_]+):[\t ]*([^\n]*)") do out[name] = value:gsub("%s+$", ""):gsub("%s+", " ") end
+  return out
+end
+
+-- Hard limits by the names of a plan; "unlimited" is math.huge.
+local function hard_limits(text)
+  local out = {}
+  for name, title in pairs(LIMITS) do
+    local value = text:match(title .. "%s+%S+%s+(%S+)")
+    out[name] = value == "unlimited" and math.huge or tonumber(value)
+  end
+  return out
+end
+
+-- target -> flags; a target that is mounted twice has the last one's.
+local function mounts(text)
+  local out = {}
+  for line in text:gmatch("[^\n]+") do
+    local target, flags, optional = line:match("^%d+ %d+ %S+ %S+ (%S+) (%S+)(.-) %- ")
+    if target then out[target] = { flags = flags, shared = optional ~= "" } end
+  end
+  return out
+end
+
+local function links(pid, folder, names)
+  local out = {}
+  for _, name in ipairs(names or sys.list(("/proc/%s/%s"):format(pid, folder)) or {}) do
+    out[name] = sys.readlink(("/proc/%s/%s/%s"):format(pid, folder, name))
+  end
+  return next(out) and out
+end
+
+--- What can be read of one process now: { pid, threads = array of status fields, limits, namespaces, mounts, groups,
+-- descriptors, maps, score }; nil when it has gone.
+function M.look(pid)
+  local out = { pid = pid, threads = {} }
+  for _, task in ipairs(sys.list(("/proc/%s/task"):format(pid)) or {}) do
+    local status = M.read(pid, "task/" .. task .. "/status")
+    if status then out.threads[#out.threads + 1] = fields(status) end
+  end
+  if #out.threads == 0 then return nil end
+  local function with(name, make)
+    local text = M.read(pid, name)
+    return text and make(text)
+  end
+  local function same(text) return text end
+  out.status = out.threads[1]
+  out.limits, out.mounts = with("limits", hard_limits), with("mountinfo", mounts)
+  out.groups, out.score = with("cgroup", same), with("oom_score_adj", tonumber)
+  out.maps = with("uid_map", function(text) return (text:gsub("%s+", " "):gsub("^ ", "")) end)
+  out.setgroups = with("setgroups", function(text) return (text:gsub("%s", "")) end)
+  out.namespaces, out.descriptors = links(pid, "ns", M.NAMESPACES), links(pid, "fd")
+  -- One that has ended meanwhile was read in halves.
+  local state = (M.read(pid, "status") or ""):match("State:%s*(%a)")
+  return state and state ~= "Z" and state ~= "X" and out or nil
+end
+
+--- pid -> array of its children, as texts, of the whole machine.
+function M.children()
+  local out = {}
+  for _, pid in ipairs(sys.list("/proc") or {}) do
+    local parent = pid:match("^%d+$") and (M.read(pid, "status") or ""):match("PPid:%s*(%d+)")
+    if parent then
+      out[parent] = out[parent] or {}
+      table.insert(out[parent], pid)
+    end
+  end
+  return out
+end
+
+local function below(tree, pid, into)
+  for _, child in ipairs(tree[pid] or {}) do
+    into[child] = true
+    below(tree, child, into)
+  end
+  return into
+end
+
+--- The pids of all but init that are in a sandbox: what descends from init, and what else is in one of their pid
+-- namespaces, whoever put it there.
+function M.inside(tree, init)
+  local set, spaces = below(tree, tostring(init), {}), {}
+  set[tostring(init)] = true
+  for pid in pairs(set) do spaces[sys.readlink("/proc/" .. pid .. "/ns/pid") or ""] = true end
+  spaces[""] = nil
+  for _, pid in ipairs(sys.list("/proc") or {}) do
+    local space = pid:match("^%d+$") and sys.readlink("/proc/" .. pid .. "/ns/pid")
+    if space and spaces[space] then set[pid] = true end
+  end
+  set[tostring(init)] = nil
+  local out = {}
+  for pid in pairs(set) do out[#out + 1] = tonumber(pid) end
+  table.sort(out)
+  return out
+end
+
+return M
