@@ -137,6 +137,17 @@ local function limit_rows(data, plan, levels, out)
   out[#out + 1] = { section = "limits", row = "open_files", what = units.show("", files),
     effect = "hard: rlimit",
     held = "hard: rlimit", from = data.from["limits.open_files"] or "default" }
+  local function more(name, what, effect, held)
+    out[#out + 1] = { section = "limits", row = name, what = what, effect = effect, held = held,
+      from = data.from["limits." .. name] or "default" }
+  end
+  local limits = plan.limits
+  if limits.cpu_time then
+    more("cpu_time", units.show("time", limits.cpu_time), levels.cpu_time, levels.cpu_time)
+  end
+  more("grace", units.show("time", limits.grace), "between SIGTERM and SIGKILL")
+  more("disk_floor", limits.disk_floor and units.show("size", limits.disk_floor) or "1 GB, or a 20th",
+    "stays free on the host's disk, where files are on it")
 end
 
 local function process_rows(data, plan, out)

@@ -31,14 +31,17 @@ function M.levels(plan, groups)
   out.disk = disk_level(plan)
   out.time = "hard: monotonic clock of the supervisor, without which the sandbox ends"
   out.processes = by_group(groups, "pids") or "hard: RLIMIT_NPROC in the sandbox's user namespace"
+  if plan.limits.cpu_time then
+    out.cpu_time = "watched: every few seconds; a sandbox over it is ended (the kernel holds no sum of processes)"
+  end
   return out
 end
 
 --- Sentences about limits that this host can't hold as the plan wants; empty when all is well.
 function M.refusals(plan, levels)
   local out = {}
-  for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
-    local level = levels[name]
+  for _, name in ipairs { "cpus", "memory", "disk", "time", "cpu_time", "processes" } do
+    local level = levels[name] or "hard: not asked for"
     if level:match("^refused") then
       out[#out + 1] = ("limit %s = %s %s"):format(name, plan.limits[name], level)
     elseif plan.limits.hold[name] == "hard" and not level:match("^hard") then

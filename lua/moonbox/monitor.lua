@@ -36,7 +36,7 @@ function M.new(box, listened)
       self.hooks = servant
     end
   end
-  if listened or self.hooks then self.next = self.began end
+  if listened or self.hooks or box.plan.limits.cpu_time then self.next = self.began end
   return self
 end
 
@@ -79,7 +79,7 @@ M.plain = plain
 
 local function typed(limit, value)
   if SIZES[limit] then return hooks().size(value or 0) end
-  if limit == "time" then return hooks().time(value or 0) end
+  if limit == "time" or limit == "cpu_time" then return hooks().time(value or 0) end
   return value or 0
 end
 
@@ -93,6 +93,7 @@ local function for_hook(use, limits)
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
     out.limits[name] = typed(name, limits[name])
   end
+  if limits.cpu_time then out.limits.cpu_time = typed("cpu_time", limits.cpu_time) end
   return out
 end
 
@@ -222,6 +223,14 @@ local function held_by_kernel(self, run, use, now)
   self.full = full
 end
 
+-- Nothing in the kernel holds a sum of many processes' time.
+local function hold_cpu_time(self, run, use)
+  local limits = self.box.plan.limits
+  if not limits.cpu_time or (use.cpu_seconds or 0) < limits.cpu_time then return end
+  run.stop(run, "cpu_time", ("processor time limit of %g s reached"):format(limits.cpu_time), limits.grace,
+    use.cpu_seconds, limits.cpu_time)
+end
+
 --- When to call tick next, in seconds of the monotonic clock.
 function M:due() return math.min(self.next, self.thaw_at) end
 
@@ -242,6 +251,7 @@ function M:tick(run, now)
     self.record_period = math.min(self.record_period * 2, M.RAREST)
   end
   held_by_kernel(self, run, use, now)
+  hold_cpu_time(self, run, use)
   ask(self, run, "usage", for_hook(use, self.box.plan.limits), { usage = plain(use) })
 end
 

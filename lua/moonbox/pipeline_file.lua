@@ -12,7 +12,7 @@
 --   gives = { { kind = "patch", path, since, line } | { kind = "file", path, line } } }
 local M = {}
 
-local unit_of = { memory = "size", disk = "size", time = "time" }
+local unit_of = { memory = "size", disk = "size", time = "time", cpu_time = "time" }
 
 local function shown(name, value) return require("moonbox.units").show(unit_of[name] or "", value) end
 
@@ -23,7 +23,7 @@ local function check_limits(session, row, step, policy)
   local vocabulary = require "moonbox.vocabulary"
   local function compare(name, value, here)
     local most = policy.limits[name] or vocabulary.default("limits", name)
-    if value <= most then return end
+    if not most or value <= most then return end
     local from = policy.from["limits." .. name]
     where.fail(session, here, ('step "%s" asks for %s = %s, more than the %s %s; a step only tightens')
       :format(step.name, name, shown(name, value), shown(name, most),

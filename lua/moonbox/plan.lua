@@ -26,6 +26,8 @@ local function from(row) return row.file .. ":" .. row.line end
 local function limits_of(given, from_lines)
   local out = { hold = {} }
   out.disk_floor, out.grace = given.disk_floor, given.grace or require("moonbox.vocabulary").default("limits", "grace")
+  out.cpu_time = given.cpu_time
+  out.hold.cpu_time = given.cpu_time and given.hold and given.hold.cpu_time or nil
   out.from = from_lines or {}
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
     out[name] = given[name] or require("moonbox.vocabulary").default("limits", name)
@@ -179,9 +181,10 @@ function M.narrow(plan, step)
     if not allows(out.network.rules) then close_network(out, out.network.from) end
   end
   for name, value in pairs(step.limits or {}) do
-    if type(value) == "number" and out.limits[name] then
-      if value < out.limits[name] and step.file then out.limits.from[name] = from(step) end
-      out.limits[name] = math.min(out.limits[name], value)
+    local most = out.limits[name] or name == "cpu_time" and math.huge
+    if type(value) == "number" and most then
+      if value < most and step.file then out.limits.from[name] = from(step) end
+      out.limits[name] = math.min(most, value)
     end
   end
   if step.time then out.limits.time = math.min(out.limits.time, step.time) end

@@ -85,7 +85,7 @@ end
 
 -- Limits, process, hooks ------------------------------------------------------------------------------------
 
-local holdable = { "cpus", "memory", "disk", "time", "processes" }
+local holdable = { "cpus", "memory", "disk", "time", "cpu_time", "processes" }
 
 local function hold(session, here, value)
   local choices = vocabulary.keys("limits").hold.choices

@@ -1,10 +1,10 @@
 --- What the supervisor does while a command runs: keeps time, watches what is only watched, passes signals on, and
 -- says in the end how it went.
 --
--- An outcome: { code = 0..255, signal = "KILL" or nil, ended_by = nil, "time", "memory", "disk", "interrupted" or
--- "killed", sentence, stdout, stderr, dropped = bytes that were not kept, seconds, usage = { cpu_seconds, memory_peak,
--- processes, disk, network = { connections, denied, up, down, cpu_seconds, mode } of the gateway so far, whose
--- processor time is not in cpu_seconds } }.
+-- An outcome: { code = 0..255, signal = "KILL" or nil, ended_by = nil, "time", "cpu_time", "memory", "disk",
+-- "interrupted" or "killed", sentence, stdout, stderr, dropped = bytes that were not kept, seconds,
+-- usage = { cpu_seconds, memory_peak, processes, disk, network = { connections, denied, up, down, cpu_seconds, mode }
+-- of the gateway so far, whose processor time is not in the first cpu_seconds } }.
 local core = require "moonbox.core"
 local disk = require "moonbox.disk"
 local holding = require "moonbox.holding"
@@ -24,7 +24,7 @@ M.ANSWER = 20
 local TICK = 0.1
 local LAST_MEASUREMENT = 300
 local SLOW_PERIOD = 5
-local CODES = { time = 124, memory = 137, disk = 137, killed = 137, stopped = 137 }
+local CODES = { time = 124, cpu_time = 124, memory = 137, disk = 137, killed = 137, stopped = 137 }
 local PLAIN = { interrupted = true, killed = true, stopped = true } -- no limit was broken
 local UNITS = { { "GB", 2 ^ 30 }, { "MB", 2 ^ 20 }, { "kB", 2 ^ 10 } }
 
@@ -34,6 +34,9 @@ local function size(bytes)
   end
   return bytes .. " bytes"
 end
+
+--- The exit code that goes with what ended a sandbox.
+function M.code(ended_by) return CODES[ended_by] or 137 end
 
 local function plural(n, one, many)
   return ("%d %s"):format(n, n == 1 and one or many)

@@ -130,7 +130,7 @@ end
 
 local function on_stop(self, run)
   run.seen.processes = nil -- what was counted before does not tell of what runs now
-  self.control:farewell(run.ended_by == "time" and 124 or 137, run.sentence)
+  self.control:farewell(supervise.code(run.ended_by), run.sentence)
   save(self, { state = "stopping" })
 end
 
@@ -166,7 +166,7 @@ local function finish(self, run)
   local usage = supervise.count(run)
   local by = run.ended_by or (run.gone and "killed") or "killed"
   local sentence = run.sentence or run.gone or run.not_started
-  local code = by == "time" and 124 or 137
+  local code = supervise.code(by)
   self.control:farewell(code, sentence or "the sandbox was ended")
   local closed, message = self.box:close()
   local network = require("moonbox.flows").summary(self.folder:file("flows.jsonl"))

@@ -140,6 +140,9 @@ key("limits", "disk_floor", "size",
   { min = 0, max = 2 ^ 50 })
 key("limits", "time", "time", "How long the sandbox or the whole task may run.",
   { min = 1, max = 366 * 86400, default = 600 })
+key("limits", "cpu_time", "time",
+  "How much processor time all commands of a sandbox (of a step) together may take; no limit when left out.",
+  { min = 1, max = 366 * 86400 * 1024 })
 key("limits", "grace", "time", "How long a command that has to end has between SIGTERM and SIGKILL.",
   { min = 0, max = 86400, default = 10 })
 key("limits", "processes", "count", "How many processes and threads there may be at once.",

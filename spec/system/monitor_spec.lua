@@ -57,6 +57,23 @@ describe("the monitor", function()
     assert.equal(box.home .. "/policy.lua:3", event.rule)
   end)
 
+  it("ends a sandbox that has taken its processor time, however many processes took it", function()
+    local outcome = run(MEMORY .. "limits = { cpu_time = 2 * seconds, time = 60 * seconds, grace = 1 * second }",
+      "(while :; do :; done) & (while :; do :; done) & (sleep 1; while :; do :; done) & sleep 50")
+    assert.same({ 124, "cpu_time", "processor time limit of 2 s reached" },
+      { outcome.code, outcome.ended_by, outcome.sentence })
+    local event = first "violation"
+    assert.same({ "cpu_time", 2, true, box.home .. "/policy.lua:3" },
+      { event.limit, event.threshold, event.ends, event.rule })
+    assert.is_true(event.value >= 2 and outcome.seconds < 20, event.value)
+    assert.equal(0, run(MEMORY .. "limits = { cpu_time = 2 * seconds }", "sleep 2.5").code)
+    local path = runs.write(box.home .. "/hard.lua",
+      'return policy "hard" { extends = "base", limits = { cpu_time = 2 * seconds, hold = { cpu_time = "hard" } } }')
+    local refused, why, code = require("moonbox.sandbox").open(assert(require("moonbox.plan").load(path)))
+    assert.same({ nil, 69 }, { refused, code })
+    assert.matches("wants cpu_time held hard, and here it would be watched", why, 1, true)
+  end)
+
   it("kills who ignores SIGTERM after the policy's grace, and a step's", function()
     local outcome = run(MEMORY .. "limits = { time = 1 * second, grace = 1 * second }",
       "trap '' TERM; while :; do sleep 0.1; done")
