@@ -71,7 +71,7 @@ FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/hel
 SPECS ?=
 FUZZ = $(filter-out main,$(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c)))
 FUZZED = $(addprefix core/gateway/,address.c name.c dns.c hello.c http_head.c rules.c rules_decode.c rules_index.c) \
-	core/err.c core/util.c
+	core/err.c core/util.c core/plan.c core/plan_bytes.c
 SECONDS = 60
 
 ifeq ($(V),)

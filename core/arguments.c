@@ -9,6 +9,19 @@ extern char **environ;
 
 static char *arg_start, *arg_end, *env_start, *env_end;
 
+/* The kernel lays the strings out one after the other (execve(2)), and nothing has moved them yet. */
+void arguments_note(int argc, char **argv)
+{
+    if (argc < 1)
+        return;
+    arg_start = argv[0];
+    arg_end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
+    for (char **variable = environ; variable && *variable; variable++) {
+        env_start = env_start ? env_start : *variable;
+        env_end = *variable + strlen(*variable) + 1;
+    }
+}
+
 void arguments_find(void)
 {
     char text[2048];

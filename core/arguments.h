@@ -2,7 +2,10 @@
 #ifndef MOONBOX_ARGUMENTS_H
 #define MOONBOX_ARGUMENTS_H
 
-/* Finds that memory (proc(5), fields 48 to 51 of /proc/self/stat). Call once before children are made; without it
+/* Notes that memory, from main's own arguments and before anything changes the environment. */
+void arguments_note(int argc, char **argv);
+
+/* Finds that memory, unless it was noted (proc(5), fields 48 to 51 of /proc/self/stat). Call once before children are made; without it
  * arguments_wipe does nothing. */
 void arguments_find(void);
 

@@ -63,6 +63,9 @@ const char *cgroup_controller_name(enum cgroup_controller controller);
  * not found is version 0. */
 void cgroup_find(struct cgroup_support *support);
 
+/* The same, once a process; static. */
+const struct cgroup_support *cgroup_found(void);
+
 /* Makes the groups called `name` for the limits that are set and that the host can hold. */
 int cgroup_create(struct cgroup *group, const struct cgroup_support *support, const char *name,
                   const struct cgroup_limits *limits, struct err *err);

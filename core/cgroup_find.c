@@ -203,3 +203,13 @@ void cgroup_find(struct cgroup_support *support)
     free(line);
     fclose(f);
 }
+
+const struct cgroup_support *cgroup_found(void)
+{
+    static struct cgroup_support support;
+    static bool found;
+    if (!found)
+        cgroup_find(&support);
+    found = true;
+    return &support;
+}

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,12 +47,10 @@ static int die_with_supervisor(struct child *c, struct err *err)
 
 static int wait_for_supervisor(struct child *c, struct err *err)
 {
-    char byte;
-    ssize_t got;
-    do {
-        got = read(c->socket, &byte, 1);
-    } while (got < 0 && errno == EINTR);
-    return got == 1 ? 0 : err_set(err, EPIPE, "the supervisor went away");
+    struct pollfd polled[] = {{.fd = c->request->go, .events = POLLIN}, {.fd = c->socket, .events = POLLRDHUP}};
+    while (poll(polled, ARRAY_LEN(polled), -1) < 0 && errno == EINTR)
+        continue;
+    return polled[0].revents & POLLIN ? 0 : err_set(err, EPIPE, "the supervisor went away");
 }
 
 static int reset_signals(struct child *c, struct err *err)
@@ -213,6 +212,18 @@ static int session_keyring(struct child *c, struct err *err)
     return err_sys(err, "join a new session keyring");
 }
 
+/* A caller's real-time class would let a tenant keep everybody else off the processors (sched(7)), and a v1 cpu group
+ * refuses a process that has one. */
+static int ordinary_scheduling(struct child *c, struct err *err)
+{
+    (void)c;
+    const struct sched_param none = {0};
+    int class = sched_getscheduler(0);
+    if (class == SCHED_OTHER || class == SCHED_BATCH || class == SCHED_IDLE)
+        return 0;
+    return sched_setscheduler(0, SCHED_OTHER, &none) == 0 ? 0 : err_sys(err, "leave the real-time class");
+}
+
 static int process_settings(struct child *c, struct err *err)
 {
     const struct plan *plan = c->request->plan;
@@ -291,6 +302,7 @@ static const struct {
     {"wait for the id maps", wait_for_supervisor},
     {"reset the signals", reset_signals},
     {"start a session", new_session},
+    {"leave the caller's scheduling class", ordinary_scheduling},
     /* A change of ids makes a process undumpable, and its files in /proc root's: proc(5). */
     {"offer to the out-of-memory killer", first_to_go},
     {"open the storage folder", open_storage},

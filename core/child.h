@@ -12,7 +12,8 @@
 struct child_request {
     const struct plan *plan;
     const struct idmap *map;
-    int socket; /* to the supervisor: first one byte ("maps are written"), then the wire protocol */
+    int socket; /* to the supervisor, by the wire protocol */
+    int go;     /* eventfd(2): readable when the id maps are written */
     int *grants;
     const char *storage_path; /* NULL none; must be the directory that `storage` refers to */
     int storage;

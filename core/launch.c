@@ -37,6 +37,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,6 +53,7 @@ struct launch {
     int *grants; /* one for each mount row */
     int disk;    /* a mount of the keeper's image for this sandbox; -1 none */
     int child_socket;
+    int go; /* eventfd(2) that lets the child go; -1 none */
 };
 
 static int choose_ids(struct launch *l, struct err *err)
@@ -109,28 +111,32 @@ static int tell_keeper(void *keeper, const char *path)
     return keeper_watch_group(keeper, path, &ignored);
 }
 
-static int make_groups(struct launch *l, struct err *err)
+static int make_groups(struct launch *l, const struct cgroup_support *support, struct err *err)
 {
-    const struct cgroup_support *support = l->options->support;
     const struct cgroup_limits limits = {l->plan->cpus, l->plan->memory, l->plan->processes};
-    if (!support)
-        return 0;
     if (l->options->keeper && cgroup_paths(support, l->options->name, tell_keeper, l->options->keeper) < 0)
         return err_set(err, EPIPE, "the keeper went away");
     return cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err);
 }
 
+/* A v2 group is entered by being born in it. */
 static int make_groups_first(struct launch *l, struct err *err)
 {
-    return l->options->support && cgroup_before_birth(l->options->support) ? make_groups(l, err) : 0;
+    if (!l->options->groups || l->options->groups_late)
+        return 0;
+    const struct cgroup_support *support = l->options->groups();
+    return cgroup_before_birth(support) ? make_groups(l, support, err) : 0;
 }
 
 /* v1 groups are made while the child builds its root. */
 static int send_groups(struct launch *l, struct err *err)
 {
     int entrances[CGROUP_MAX_V1];
-    const struct cgroup_support *support = l->options->support;
-    if (support && !cgroup_before_birth(support) && make_groups(l, err) < 0)
+    const struct cgroup_support *support = l->options->groups ? l->options->groups() : NULL;
+    bool first = support && cgroup_before_birth(support);
+    if (first && l->options->groups_late)
+        return err_set(err, ESTALE, "this host makes control groups of version 2 now, and the child is in none");
+    if (support && !first && make_groups(l, support, err) < 0)
         return -1;
     int n = cgroup_entrances(&l->sandbox->cgroup, entrances);
     if (wire_send(l->sandbox->socket, WIRE_GROUPS, 0, NULL, 0, entrances, (size_t)n) < 0 && errno != EPIPE)
@@ -178,6 +184,9 @@ static int clone_child(struct launch *l, struct err *err)
         return err_sys(err, "make a socket pair");
     l->sandbox->socket = pair[0];
     l->child_socket = pair[1];
+    l->go = eventfd(0, EFD_CLOEXEC);
+    if (l->go < 0)
+        return err_sys(err, "make an eventfd");
     pid_t supervisor = getpid();
     pid_t pid = sys_clone3(spaces, cgroup_clone_fd(&l->sandbox->cgroup), &l->sandbox->pidfd);
     if (pid < 0)
@@ -187,6 +196,7 @@ static int clone_child(struct launch *l, struct err *err)
         const struct child_request request = {.plan = l->plan,
                                               .map = l->map,
                                               .socket = pair[1],
+                                              .go = l->go,
                                               .grants = l->grants,
                                               .storage_path = keeper ? keeper->path : NULL,
                                               .storage = keeper ? keeper->folder : -1,
@@ -216,9 +226,11 @@ static int write_maps(struct launch *l, struct err *err)
     return idmap_write(l->map, l->sandbox->pid, err) == 0 || has_ended(l->sandbox->pidfd) ? 0 : -1;
 }
 
+/* A byte through the socket would say to the scheduler that we are about to sleep, and the child would be put on our
+ * processor (a "sync" wake-up); we go on, so it is to run on another. */
 static int let_go(struct launch *l, struct err *err)
 {
-    return util_write_all(l->sandbox->socket, "g", 1) == 0 || errno == EPIPE ? 0 : err_sys(err, "let the child go");
+    return eventfd_write(l->go, 1) == 0 ? 0 : err_sys(err, "let the child go");
 }
 
 static const struct {
@@ -253,7 +265,7 @@ int launch(const struct plan *plan, const struct launch_options *options, struct
     sandbox->pidfd = sandbox->socket = sandbox->signals = sandbox->own_map.lock = -1;
     sandbox->gateway = (struct gateway_process){.pidfd = -1, .control = -1, .hand_over = -1};
     wire_reader_init(&sandbox->reader);
-    struct launch l = {.plan = plan, .options = options, .sandbox = sandbox, .disk = -1, .child_socket = -1};
+    struct launch l = {.plan = plan, .options = options, .sandbox = sandbox, .disk = -1, .child_socket = -1, .go = -1};
     int result = 0;
     for (size_t i = 0; i < ARRAY_LEN(steps) && result == 0; i++)
         if (failpoint("launch", steps[i].name, err) < 0 || steps[i].run(&l, err) < 0)
@@ -261,6 +273,7 @@ int launch(const struct plan *plan, const struct launch_options *options, struct
     close_grants(&l);
     util_close(&l.disk);
     util_close(&l.child_socket);
+    util_close(&l.go);
     if (result < 0) {
         struct err ignored;
         sandbox_close(sandbox, &ignored);

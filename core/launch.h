@@ -5,13 +5,14 @@
 #include "sandbox.h"
 
 struct launch_options {
-    const char *lock_dir;                                         /* where root's id ranges are locked */
-    const char *name;                                             /* of the control groups; unique on the machine */
-    struct keeper *keeper;                                        /* borrowed, outlives the sandbox; NULL none */
-    const struct cgroup_support *support;                         /* NULL: no control groups */
-    int pin;                                                      /* processors to stay on; 0 any */
-    int flows;                                                    /* the flow log, append-only, borrowed; -1 none */
-    const char *step;                                             /* named in each flow; NULL none */
+    const char *lock_dir;                         /* where root's id ranges are locked */
+    const char *name;                             /* of the control groups; unique on the machine */
+    struct keeper *keeper;                        /* borrowed, outlives the sandbox; NULL none */
+    const struct cgroup_support *(*groups)(void); /* finds where groups are made; NULL: none are wanted */
+    bool groups_late; /* v2 makes no groups here, as far as the caller knows: they are looked for beside the child */
+    int pin;          /* processors to stay on; 0 any */
+    int flows;        /* the flow log, append-only, borrowed; -1 none */
+    const char *step; /* named in each flow; NULL none */
     struct hook *(*prepare_hook)(void *context, struct err *err); /* gateway/gateway.h; NULL none */
     void *hook_context;
     bool signals; /* block SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH and report them */

@@ -1,14 +1,19 @@
 /* main.c - the program `moonbox`: LuaJIT with moonbox's Lua modules inside. */
+#include "arguments.h"
+#include "head_start.h"
 #include "modules.h"
 #include "quick.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <luajit.h>
 #include <lualib.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int luaopen_moonbox_core(lua_State *L);
 
@@ -70,11 +75,28 @@ static int traceback(lua_State *L)
     return 1;
 }
 
+/* Where 0, 1 or 2 is closed, the next descriptor that is made would pass for it. */
+static bool keep_standard_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= 2);
+    if (fd > 2)
+        close(fd);
+    return fd > 2;
+}
+
 int main(int argc, char **argv)
 {
     int code = EXIT_INTERNAL;
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && !keep_standard_descriptors())
+            return code;
     if (quick_exec(argc, argv, &code))
         return code;
+    arguments_note(argc, argv);
+    head_start_begin(argc, argv);
     lua_State *L = luaL_newstate();
     if (!L) {
         fputs("moonbox: out of memory\n", stderr);
@@ -94,6 +116,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "moonbox: internal error: %s\n", lua_tostring(L, -1));
     else
         code = (int)lua_tointeger(L, -1);
+    head_start_drop();
     /* The state goes with the process: taking it apart would only cost time. */
     fflush(NULL);
     return code;

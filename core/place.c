@@ -49,9 +49,11 @@ static int split(const char *path, char parent[PATH_MAX], const char **name, str
 static int find_parent(struct place *place, const char *path, const char *what, struct err *err)
 {
     struct stat st;
+    if (!path[1])
+        return place->root;
     if (place->parent >= 0 && strcmp(place->parent_path, path) == 0)
         return place->parent;
-    cleanup_fd int fd = path[1] ? place_make_target(place, path, true, err) : place_open(place, "/");
+    cleanup_fd int fd = place_make_target(place, path, true, err);
     if (fd < 0 || fstat(fd, &st) < 0)
         return -1;
     if (st.st_dev != place->dev)
@@ -83,25 +85,36 @@ static int find_here(struct place *place, int parent, const char *name, const ch
     return S_ISLNK(st.st_mode) ? place_open(place, path) : steal_fd(&fd);
 }
 
+/* The parent of `path` when it is one that lies on the skeleton for certain: the root, or what find_parent found last. */
+static int known_parent(const struct place *place, const char *parent_path)
+{
+    if (!parent_path[1])
+        return place->root;
+    return place->parent >= 0 && strcmp(place->parent_path, parent_path) == 0 ? place->parent : -1;
+}
+
 int place_make_target(struct place *place, const char *path, bool directory, struct err *err)
 {
     char parent_path[PATH_MAX];
     const char *name;
     if (split(path, parent_path, &name, err) < 0)
         return -1;
-    bool cached = place->parent >= 0 && strcmp(place->parent_path, parent_path) == 0;
-    int found = cached ? find_here(place, place->parent, name, path) : place_open(place, path);
-    if (found >= 0)
-        return found;
-    if (errno != ENOENT)
-        return err_sys(err, "open %s in the root", path);
-    int parent = find_parent(place, parent_path, path, err);
-    if (parent < 0)
-        return -1;
-    if (directory ? mkdirat(parent, name, 0755) < 0 : mknodat(parent, name, S_IFREG | 0644, 0) < 0)
+    int parent = known_parent(place, parent_path);
+    if (parent < 0) {
+        int found = place_open(place, path);
+        if (found >= 0)
+            return found;
+        if (errno != ENOENT)
+            return err_sys(err, "open %s in the root", path);
+        parent = find_parent(place, parent_path, path, err);
+        if (parent < 0)
+            return -1;
+    }
+    /* Most are new. */
+    if ((directory ? mkdirat(parent, name, 0755) : mknodat(parent, name, S_IFREG | 0644, 0)) < 0 && errno != EEXIST)
         return err_sys(err, "make %s in the root", path);
-    int made = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    return made >= 0 ? made : err_sys(err, "open %s in the root", path);
+    int target = find_here(place, parent, name, path);
+    return target >= 0 ? target : err_sys(err, "open %s in the root", path);
 }
 
 int place_symlink(struct place *place, const char *path, const char *to, struct err *err)

@@ -1,11 +1,11 @@
 #include "quick.h"
 
 #include "control.h"
+#include "state_path.h"
 #include "util.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,25 +23,11 @@ static bool is_id(const char *text)
            strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
-/* moonbox.task.root, and the sandbox's folder below it. False where Lua must say what is wrong. */
 static bool find_folder(const char *id, char *path, size_t size)
 {
-    const char *state = getenv("MOONBOX_STATE"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int n = -1;
-    if (state && *state)
-        n = *state == '/' ? snprintf(path, size, "%s/sandboxes/%s", state, id) : -1;
-    else if (geteuid() == 0)
-        n = snprintf(path, size, "/var/lib/moonbox/sandboxes/%s", id);
-    else if (xdg && *xdg == '/')
-        n = snprintf(path, size, "%s/moonbox/sandboxes/%s", xdg, id);
-    else if (home && *home == '/')
-        n = snprintf(path, size, "%s/.local/state/moonbox/sandboxes/%s", home, id);
-    return n > 0 && n < (int)size;
-}
-
-static bool stdio_is_open(void)
-{
-    return fcntl(0, F_GETFD) >= 0 && fcntl(1, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0;
+    char below[ID_MOST + 16];
+    snprintf(below, sizeof below, "sandboxes/%s", id);
+    return state_path(path, size, below);
 }
 
 static void say(const char *text)
@@ -98,7 +84,7 @@ bool quick_exec(int argc, char **argv, int *code)
     char folder[PATH_MAX];
     struct sandbox sandbox;
     struct err err;
-    if (argc < 5 || strcmp(argv[1], "exec") != 0 || !is_id(argv[2]) || strcmp(argv[3], "--") != 0 || !stdio_is_open() ||
+    if (argc < 5 || strcmp(argv[1], "exec") != 0 || !is_id(argv[2]) || strcmp(argv[3], "--") != 0 ||
         (isatty(0) && isatty(1)) || !find_folder(argv[2], folder, sizeof folder))
         return false;
     int fd = control_connect(folder, &err);

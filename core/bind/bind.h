@@ -43,6 +43,7 @@ void bind_set_string(lua_State *L, const char *key, const char *string);
 int bind_plan(lua_State *L);
 int bind_sandbox(lua_State *L);
 int bind_keeper(lua_State *L);
+int bind_head_start(lua_State *L);
 int bind_cgroup(lua_State *L);
 int bind_image(lua_State *L);
 int bind_notify(lua_State *L);
@@ -72,9 +73,5 @@ struct sandbox *bind_check_sandbox(lua_State *L);
 int bind_sandbox_network(lua_State *L);
 int bind_sandbox_published(lua_State *L);
 int bind_sandbox_set_rules(lua_State *L);
-
-/* The groups this host offers, found once a process. */
-struct cgroup_support;
-const struct cgroup_support *bind_cgroup_support(void);
 
 #endif

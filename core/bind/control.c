@@ -199,7 +199,7 @@ static int clean(lua_State *L)
     const char *directory = luaL_checkstring(L, 1), *name = luaL_checkstring(L, 2);
     /* The name comes from a record: only what moonbox.sandbox gives its boxes is joined to a path. */
     bool fine = strlen(name) == 16 && strspn(name, "0123456789abcdef") == 16;
-    lua_pushboolean(L, !fine || leftovers_remove(bind_cgroup_support(), directory, name, luaL_checknumber(L, 3)));
+    lua_pushboolean(L, !fine || leftovers_remove(cgroup_found(), directory, name, luaL_checknumber(L, 3)));
     return 1;
 }
 

@@ -47,30 +47,20 @@ int bind_keeper(lua_State *L)
     return 1;
 }
 
-const struct cgroup_support *bind_cgroup_support(void)
-{
-    static struct cgroup_support support;
-    static bool found;
-    if (!found)
-        cgroup_find(&support);
-    found = true;
-    return &support;
-}
-
 /* core.sweep(directory, seconds): removes the storage folders below `directory` and the control groups that no living
  * moonbox holds and that are older than `seconds`. Returns how many went. */
 static int sweep_leftovers(lua_State *L)
 {
     double age = luaL_optnumber(L, 2, 10);
     int gone = leftovers_sweep_folders(luaL_checkstring(L, 1), age);
-    lua_pushinteger(L, gone + leftovers_sweep_groups(bind_cgroup_support(), age));
+    lua_pushinteger(L, gone + leftovers_sweep_groups(cgroup_found(), age));
     return 1;
 }
 
 /* core.cgroups() -> { cpu = { version=0|1|2, parent= }, memory=, pids=, unified = path or "" } */
 static int cgroups(lua_State *L)
 {
-    const struct cgroup_support *support = bind_cgroup_support();
+    const struct cgroup_support *support = cgroup_found();
     lua_newtable(L);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
         lua_newtable(L);

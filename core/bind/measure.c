@@ -86,7 +86,7 @@ static int throttle(lua_State *L)
 static int freeze(lua_State *L)
 {
     struct err err = {0};
-    if (sandbox_freeze(bind_check_sandbox(L), bind_cgroup_support(), lua_toboolean(L, 2), &err) < 0)
+    if (sandbox_freeze(bind_check_sandbox(L), cgroup_found(), lua_toboolean(L, 2), &err) < 0)
         return bind_failure(L, &err);
     lua_pushboolean(L, 1);
     return 1;

@@ -5,6 +5,7 @@
  * memory limit, and only the text it returns comes back. */
 #include "bind.h"
 
+#include "../head_start.h"
 #include "../rlimits.h"
 #include "../util.h"
 
@@ -144,6 +145,7 @@ static int sacrifice(lua_State *L)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_sys(&err, "make a pipe"), bind_failure(L, &err);
+    head_start_drop(); /* the child is to hold nothing of a sandbox */
     pid_t pid = fork();
     if (pid == 0)
         run_child(L, ends[1], memory);

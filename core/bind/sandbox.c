@@ -53,7 +53,7 @@ static int launch_sandbox(lua_State *L)
         .lock_dir = bind_string_field(L, 2, "lock_dir", ""),
         .name = bind_string_field(L, 2, "name", "sandbox"),
         .step = bind_string_field(L, 2, "step", NULL),
-        .support = bind_bool_field(L, 2, "cgroups") ? bind_cgroup_support() : NULL,
+        .groups = bind_bool_field(L, 2, "cgroups") ? cgroup_found : NULL,
         .pin = (int)bind_number_field(L, 2, "pin", 0),
         .signals = bind_bool_field(L, 2, "signals"),
     };

@@ -5,6 +5,7 @@
  * of this process's descriptors, so that it keeps nothing alive. */
 #include "bind.h"
 
+#include "../head_start.h"
 #include "../rlimits.h"
 #include "../util.h"
 
@@ -130,6 +131,7 @@ static int new_servant(lua_State *L)
         return err_sys(&err, "make a pipe"), bind_failure(L, &err);
     cleanup_fd int reply = answering[1];
     servant->from = answering[0];
+    head_start_drop(); /* the child is to hold nothing of a sandbox */
     pid_t pid = fork();
     if (pid == 0)
         run_child(L, question, reply, memory);
