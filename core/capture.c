@@ -109,7 +109,8 @@ static int bound(int type, uint16_t port, struct err *err)
         return err_sys(err, "open a socket for port %u", port);
     if (type == SOCK_STREAM && on(fd, IPPROTO_TCP, TCP_NODELAY) < 0)
         return err_sys(err, "turn Nagle's algorithm off");
-    if (type == SOCK_STREAM && port == RULESET_LISTENER_PORT && on(fd, SOL_IPV6, IPV6_TRANSPARENT) < 0)
+    if (type == SOCK_STREAM && port == RULESET_LISTENER_PORT &&
+        (on(fd, SOL_IPV6, IPV6_TRANSPARENT) < 0 || on(fd, SOL_SOCKET, SO_OOBINLINE) < 0))
         return err_sys(err, "make the listener transparent");
     if (bind(fd, (const struct sockaddr *)&any, sizeof any) < 0)
         return err_sys(err, "bind port %u", port);

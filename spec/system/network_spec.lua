@@ -32,6 +32,8 @@ describe("the network of a sandbox", function()
     lab.expect(policy, {
       ["banner,allowed.test,2022"] = "SSH-2.0-lab",
       ["echo,allowed.test,7,3000000"] = "ok",
+      ["urgent,allowed.test,7,3"] = "ok", ["urgent,sub.allowed.test,7,20"] = "ok", -- at once, and before the first event
+      ["urgent,allowed.test,7,1000000"] = "ok", -- spliced
       ["sent,allowed.test,2003,100000"] = "100000 bytes",
       ["first,sub.allowed.test,2002"] = "first",
       ["talk,allowed.test,2001"] = "ECONNRESET",
