@@ -1,5 +1,6 @@
 #include "capture.h"
 
+#include "failpoint.h"
 #include "netlink.h"
 #include "netns.h"
 #include "ruleset.h"
@@ -82,7 +83,7 @@ static int install_rules(struct capture *capture, struct err *err)
     if (fd < 0)
         return -1;
     capture->mode = CAPTURE_EXACT;
-    if (open_queue(&capture->sockets[CAPTURE_QUEUE], &ignored) == 0 &&
+    if (failpoint("capture", "queue", &ignored) == 0 && open_queue(&capture->sockets[CAPTURE_QUEUE], &ignored) == 0 &&
         ruleset_install(fd, ruleset_queue_kind(fd), &ignored) == 0)
         return 0;
     util_close(&capture->sockets[CAPTURE_QUEUE]);
