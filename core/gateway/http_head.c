@@ -491,6 +491,15 @@ enum http_result http_head_feed(struct http_head *http, const uint8_t *bytes, si
     return http->upgrade && http->cleared == http->fed ? HTTP_UPGRADE : HTTP_MORE;
 }
 
+enum http_result http_head_ended(struct http_head *http)
+{
+    if (http->requests || http->state > (int)ODD_LINE || http->state == (int)REQUEST_LF)
+        return bad(http, "an HTTP head without its end");
+    if (!http->odd)
+        http->reason = "an HTTP request line without its end";
+    return http->named ? end_odd_line(http) : other(http);
+}
+
 void http_head_answered(struct http_head *http, bool switched)
 {
     bool held = http->state == HELD;

@@ -41,6 +41,14 @@ describe("the network of a sandbox", function()
     })
   end)
 
+  it("carries the last words of a program that ends in the middle of a line", function()
+    local point = lab.now()
+    lab.expect(policy, { ["first,allowed.test,2002"] = "first" })
+    assert.is_true(box.wait_for(function()
+      return #lab.log("streams", point, { port = 2002, bytes = 3, ["end"] = "eof" }) == 1
+    end, 10))
+  end)
+
   it("tells what the far end answered", function()
     lab.expect(policy, {
       ["connect,refused.test,81"] = "ECONNREFUSED",
