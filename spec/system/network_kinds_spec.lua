@@ -33,7 +33,7 @@ describe("a network whose connections are", function()
     it(kind .. " carries what is allowed and refuses the rest, and says which", function()
       if not use(kind) then return pending "the sanitizers' suite has no build with failpoints" end
       local policy = lab.policy(ROWS)
-      local wanted = {
+    local wanted = {
         ["talk,refused.test,81"] = told.refused, ["talk,unreachable.test,80"] = told.unreachable,
         ["talk,2001:db8:113::10,80"] = told.refused,
         ["banner,allowed.test,2022"] = "SSH-2.0-lab", ["echo,allowed.test,7,3000000"] = "ok",
@@ -74,8 +74,8 @@ describe("a network whose connections are", function()
       local seen = {}
       for line in box.shell("build/moonbox flows last --json").stdout:gmatch("[^\n]+") do
         local flow = assert(json.decode(line))
-        seen[#seen + 1] = ("%s %s %d %s: %s"):format(flow.event, flow.name or flow.address, flow.port, flow.outcome or flow.protocol,
-          flow.reason or "-")
+        seen[#seen + 1] = ("%s %s %d %s: %s"):format(flow.event, flow.name or flow.address, flow.port,
+          flow.outcome or flow.protocol, flow.reason or "-")
       end
       table.sort(seen)
       assert.same({
@@ -88,4 +88,23 @@ describe("a network whose connections are", function()
       }, seen)
     end)
   end
+
+  it("written down in lines that are JSON, whatever a policy's texts are made of", function()
+    local name = ("long-"):rep(12) .. "x.test"
+    local reasons = { "für Fremde gesperrt – запрещено", ("я"):rep(400), ('"\\\\'):rep(200), ("\\1"):rep(400),
+      "\\200\\237 \\194\\155[31m" }
+    local wanted = { reasons[1], ("я"):rep(128), ('"\\'):rep(128), ("\1"):rep(86), "\195\136\195\173 \195\130\194\155[31m" }
+    for i, reason in ipairs(reasons) do
+      local policy = lab.policy(([[  deny { "%s", why = '%s' }, allow { "allowed.test" },]]):format(name, reason))
+      require("support.runs").remove(box.state .. "/tasks")
+      local result = lab.exec(policy, { "/usr/bin/python3", "/opt/lab/client.py", "resolve," .. name })
+      assert.equal(0, result.code, result.stderr)
+      local lines = 0
+      for line in box.shell("build/moonbox flows last --json").stdout:gmatch("[^\n]+") do
+        assert.equal(wanted[i], assert(json.decode(line)).reason)
+        lines = lines + 1
+      end
+      assert.is_true(lines >= 1)
+    end
+  end)
 end)
