@@ -1,5 +1,6 @@
 #include "capture.h"
 
+#include "failpoint.h"
 #include "netlink.h"
 #include "netns.h"
 #include "ruleset.h"
@@ -82,7 +83,7 @@ static int install_rules(struct capture *capture, struct err *err)
     if (fd < 0)
         return -1;
     capture->mode = CAPTURE_EXACT;
-    if (open_queue(&capture->sockets[CAPTURE_QUEUE], &ignored) == 0 &&
+    if (failpoint("capture", "queue", &ignored) == 0 && open_queue(&capture->sockets[CAPTURE_QUEUE], &ignored) == 0 &&
         ruleset_install(fd, ruleset_queue_kind(fd), &ignored) == 0)
         return 0;
     util_close(&capture->sockets[CAPTURE_QUEUE]);
@@ -109,7 +110,8 @@ static int bound(int type, uint16_t port, struct err *err)
         return err_sys(err, "open a socket for port %u", port);
     if (type == SOCK_STREAM && on(fd, IPPROTO_TCP, TCP_NODELAY) < 0)
         return err_sys(err, "turn Nagle's algorithm off");
-    if (type == SOCK_STREAM && port == RULESET_LISTENER_PORT && on(fd, SOL_IPV6, IPV6_TRANSPARENT) < 0)
+    if (type == SOCK_STREAM && port == RULESET_LISTENER_PORT &&
+        (on(fd, SOL_IPV6, IPV6_TRANSPARENT) < 0 || on(fd, SOL_SOCKET, SO_OOBINLINE) < 0))
         return err_sys(err, "make the listener transparent");
     if (bind(fd, (const struct sockaddr *)&any, sizeof any) < 0)
         return err_sys(err, "bind port %u", port);

@@ -38,6 +38,7 @@ struct side {
     int fd; /* -1 none */
     bool readable, writable;
     bool hung_up; /* sticky: from now on read until the end shows */
+    bool urgent;  /* sticky: it has sent urgent data, at which each read stops (tcp(7)) */
     bool ended;   /* its end has been read */
     bool shut;    /* its writing side was closed by us */
 };

@@ -57,11 +57,18 @@ static bool is_own(struct gateway *gateway, const struct address *address)
     return gateway->asked.own;
 }
 
+/* An IPv4 address in an IPv6 one counts as well: a translator on the way (NAT64, 6to4) would bring the connection back. */
+static bool leads_home(struct gateway *gateway, const struct address *address)
+{
+    struct address inner;
+    return is_own(gateway, address) || (address_inner(address, &inner) && is_own(gateway, &inner));
+}
+
 /* Whether the address may be dialled; refuses the connection when not. */
 static bool judge_address(struct conn *conn, const struct address *address)
 {
     struct decision decision = rules_decide(conn->gateway->rules, conn->name, address, conn->tuple.target_port);
-    bool own = decision.allow && !opens_internal(conn, &decision) && is_own(conn->gateway, address);
+    bool own = decision.allow && !opens_internal(conn, &decision) && leads_home(conn->gateway, address);
     if (decision.allow && !own) {
         conn->row = decision.row;
         conn->rule = decision.from;

@@ -10,7 +10,7 @@
 /* Seconds that equal refusals are joined for. */
 #define JOIN_SECONDS 1.0
 
-enum { LINE = 4096, TEXT = 256 };
+enum { LINE = 4096, TEXT = 256, TEXT_ESCAPED = 2 * TEXT };
 
 struct line {
     char bytes[LINE];
@@ -35,20 +35,40 @@ static void put_byte(struct line *line, char byte)
     line->bytes[line->length] = '\0';
 }
 
-/* RFC 8259, section 7. Bytes outside of ASCII come only from a tenant and are shown as their numbers. */
+/* Bytes of the UTF-8 character at `text` that is no ASCII (RFC 3629 section 4); 0: it is none, or a control. */
+static size_t utf8_character(const unsigned char *text)
+{
+    const unsigned char *t = text;
+    size_t length = t[0] >= 0xc2 && t[0] < 0xe0   ? 2
+                    : t[0] >= 0xe0 && t[0] < 0xf0 ? 3
+                    : t[0] >= 0xf0 && t[0] < 0xf5 ? 4
+                                                  : 0;
+    for (size_t i = 1; i < length; i++)
+        if (t[i] >> 6 != 2)
+            return 0;
+    bool odd = (t[0] == 0xc2 && t[1] < 0xa0) || (t[0] == 0xe0 && t[1] < 0xa0) || (t[0] == 0xed && t[1] >= 0xa0) ||
+               (t[0] == 0xf0 && t[1] < 0x90) || (t[0] == 0xf4 && t[1] >= 0x90);
+    return odd ? 0 : length;
+}
+
+/* RFC 8259, section 7. What is no text is shown as the numbers of its bytes. However it is escaped, it ends in time for all
+ * texts of a line to have room: cut JSON is none. */
 static void put_text(struct line *line, const char *key, const char *text)
 {
     if (!text)
         return;
     put(line, ",\"%s\":\"", key);
-    for (size_t i = 0; text[i] && i < TEXT; i++) {
+    size_t most = line->length + TEXT_ESCAPED;
+    for (size_t i = 0, n; text[i] && i < TEXT && line->length < most; i += n) {
         unsigned char c = (unsigned char)text[i];
+        n = c < 0x80 ? 1 : utf8_character((const unsigned char *)text + i);
         if (c == '"' || c == '\\')
             put_byte(line, '\\'), put_byte(line, (char)c);
-        else if (c < 0x20 || c >= 0x7f)
+        else if (n == 0 || c < 0x20 || c == 0x7f)
             put(line, "\\u%04x", c);
         else
-            put_byte(line, (char)c);
+            put(line, "%.*s", (int)n, text + i);
+        n += n == 0;
     }
     put(line, "\"");
 }

@@ -84,9 +84,18 @@ static enum hello_result read_hello(struct part hello, char name[NAME_SIZE])
     return named ? HELLO_NAMED : HELLO_NAMELESS;
 }
 
-/* An SSLv2 record of two bytes with a CLIENT-HELLO, which servers of old take for the start of TLS as well. */
-static enum hello_result scan_old(const uint8_t *bytes, size_t length)
+/* A TLS record that no connection begins with: some server might pass over it, to the ClientHello behind. */
+static bool is_odd_record(uint8_t type)
 {
+    enum { CHANGE_CIPHER_SPEC = 20, HEARTBEAT = 24 };
+    return type >= CHANGE_CIPHER_SPEC && type <= HEARTBEAT && type != HANDSHAKE;
+}
+
+/* An SSLv2 record of two bytes with a CLIENT-HELLO, which servers of old take for the start of TLS as well. */
+static enum hello_result scan_other(const uint8_t *bytes, size_t length)
+{
+    if (is_odd_record(bytes[0]))
+        return length == 1 ? HELLO_MORE : bytes[1] == 3 ? HELLO_BAD : HELLO_NOT_TLS;
     if (!(bytes[0] & 0x80) || (length > 2 && bytes[2] != CLIENT_HELLO))
         return HELLO_NOT_TLS;
     if (length > 3 && bytes[3] != 3 && bytes[3] != 0)
@@ -134,7 +143,7 @@ enum hello_result hello_scan(const uint8_t *bytes, size_t length, char name[NAME
     if (length == 0)
         return HELLO_MORE;
     if (bytes[0] != HANDSHAKE)
-        return scan_old(bytes, length);
+        return scan_other(bytes, length);
     enum hello_result result = join(bytes, length, joined, &have, &whole);
     if (result != HELLO_MORE || whole == 0 || have < whole)
         return result;

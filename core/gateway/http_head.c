@@ -1,8 +1,9 @@
 /* http_head.c - one byte after another through a table of states; bodies are passed over in one go.
  *
  * The hard question is what is no HTTP at all: whatever is called so passes unread. A first line is HTTP when some server
- * might take it for a request line: it begins, after any white space, with a letter, and it has "HTTP/" in it or is the
- * GET of HTTP/0.9. Such a line is then held to the letter of RFC 9112. Anything else is another protocol. */
+ * might take it for a request line: it begins, after any white space, with what a method is made of, and it has "HTTP/" in
+ * it or is the GET of HTTP/0.9. Such a line is then held to the letter of RFC 9112. Anything else is another protocol, but for
+ * the header of the PROXY protocol, behind which a server begins anew. */
 #include "http_head.h"
 
 #include "address.h"
@@ -174,17 +175,32 @@ static enum http_result end_request_line(struct http_head *http)
     return go(http, FIELD_START);
 }
 
+static const char proxied[] = "a PROXY header, behind which anything could be meant";
+
+static enum http_result other(struct http_head *http)
+{
+    http->reason = NULL;
+    go(http, PASS);
+    return HTTP_NOT;
+}
+
 /* The end of a first line that is no good request line. */
 static enum http_result end_odd_line(struct http_head *http)
 {
     bool get = http->named == 3 && memcmp(http->text->field, "GET", 3) == 0;
-    bool http_0_9 = get && http->have > 0 &&
-                    (http->text->line[0] == '/' || (http->have >= 5 && strncasecmp(http->text->line, "http:", 5) == 0));
-    if (http->saw_http || http_0_9)
-        return bad(http, http->reason);
-    http->reason = NULL;
-    go(http, PASS);
-    return HTTP_NOT;
+    bool http_0_9 = get && ((http->have > 0 && http->text->line[0] == '/') ||
+                            (http->have >= 5 && strncasecmp(http->text->line, "http:", 5) == 0));
+    if (is_word(http->text->field, http->named, "PROXY"))
+        return bad(http, proxied);
+    return http->saw_http || http_0_9 ? bad(http, http->reason) : other(http);
+}
+
+/* A length in front, as git's protocol has it, looks like a method; no server takes such a one and a NUL besides. */
+static enum http_result in_odd_line(struct http_head *http, uint8_t c)
+{
+    if (c == 0 && !http->saw_http && http->named && !is_letter((uint8_t)http->text->field[0]))
+        return other(http);
+    return c == '\n' ? end_odd_line(http) : HTTP_MORE;
 }
 
 static enum http_result odd(struct http_head *http, uint8_t c, const char *reason)
@@ -195,12 +211,12 @@ static enum http_result odd(struct http_head *http, uint8_t c, const char *reaso
         http->reason = reason;
     http->odd = true;
     go(http, ODD_LINE);
-    return c == '\n' ? end_odd_line(http) : HTTP_MORE;
+    return in_odd_line(http, c);
 }
 
 static enum http_result in_method(struct http_head *http, uint8_t c)
 {
-    if (http->named ? is_token(c) : is_letter(c)) {
+    if (is_token(c)) {
         keep(http->text->field, sizeof http->text->field, &http->named, c);
         return HTTP_MORE;
     }
@@ -215,9 +231,8 @@ static enum http_result in_method(struct http_head *http, uint8_t c)
     }
     if (http->named && is_space(c))
         return odd(http, c, "a method that no space follows");
-    http->reason = NULL;
-    go(http, PASS);
-    return HTTP_NOT;
+    /* Its binary form begins with CR LF CR LF NUL. */
+    return c == 0 && http->odd && http->fed == 5 ? bad(http, proxied) : other(http);
 }
 
 static enum http_result in_target(struct http_head *http, uint8_t c)
@@ -246,11 +261,6 @@ static enum http_result in_version(struct http_head *http, uint8_t c)
 static enum http_result after_request(struct http_head *http, uint8_t c)
 {
     return c == '\n' ? end_request_line(http) : odd(http, c, "a CR inside a request line");
-}
-
-static enum http_result in_odd_line(struct http_head *http, uint8_t c)
-{
-    return c == '\n' ? end_odd_line(http) : HTTP_MORE;
 }
 
 static enum http_result at_field(struct http_head *http, uint8_t c)
@@ -479,6 +489,15 @@ enum http_result http_head_feed(struct http_head *http, const uint8_t *bytes, si
     if (http->state == BAD || http->state == PASS)
         return http->state == BAD ? HTTP_BAD : HTTP_NOT;
     return http->upgrade && http->cleared == http->fed ? HTTP_UPGRADE : HTTP_MORE;
+}
+
+enum http_result http_head_ended(struct http_head *http)
+{
+    if (http->requests || http->state > (int)ODD_LINE || http->state == (int)REQUEST_LF)
+        return bad(http, "an HTTP head without its end");
+    if (!http->odd)
+        http->reason = "an HTTP request line without its end";
+    return http->named ? end_odd_line(http) : other(http);
 }
 
 void http_head_answered(struct http_head *http, bool switched)

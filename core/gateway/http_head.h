@@ -52,6 +52,10 @@ bool http_head_reading(const struct http_head *http);
  * taken: it is fed again when more of the body has come, or after http_head_answered. */
 enum http_result http_head_feed(struct http_head *http, const uint8_t *bytes, size_t length, uint64_t *passed);
 
+/* The client has ended while bytes of it are held. HTTP_NOT: they are the start of a line that no server takes for a
+ * request, and may pass. */
+enum http_result http_head_ended(struct http_head *http);
+
 /* After HTTP_UPGRADE: the server's answer began with status 101 (switched: all passes from now on, unless to another
  * protocol that names hosts: HTTP or TLS) or another one. */
 void http_head_answered(struct http_head *http, bool switched);

@@ -169,8 +169,14 @@ static void http(struct inspect *inspect, bool ended, struct inspect_result *res
             refuse(result, "an HTTP upgrade on a connection that was used before");
         inspect->stage = STAGE_ANSWER;
     }
-    if (inspect->have - inspect->passed > HTTP_HEAD_MAX || (ended && inspect->have > inspect->passed))
+    if (inspect->have - inspect->passed > HTTP_HEAD_MAX)
         refuse(result, "an HTTP head without its end");
+    if (!ended || !inspect_holds(inspect) || result->verdict == INSPECT_REFUSE)
+        return;
+    if (http_head_ended(inspect->http) == HTTP_NOT)
+        let_all(inspect, result);
+    else
+        refuse(result, inspect->http->reason);
 }
 
 static void first(struct inspect *inspect, bool ended, struct inspect_result *result)

@@ -14,7 +14,7 @@ int loop_init(struct loop *loop, struct err *err)
 
 int loop_add(struct loop *loop, int fd, struct watch *watch)
 {
-    return loop_add_level(loop, fd, watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    return loop_add_level(loop, fd, watch, EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
 int loop_add_level(struct loop *loop, int fd, struct watch *watch, uint32_t events)

@@ -4,7 +4,7 @@
  *   - SO_ERROR is never read before the socket has been read to its end: asking clears it, and a reset then looks like
  *     an orderly end.
  *   - A short read means "drained" only while the other side has not hung up; an end that came with the data shows
- *     only when it is read for.
+ *     only when it is read for. Nor does it after urgent data, at which a read stops and a splice finds nothing, as at the end.
  *   - Pipes are pooled and held only while bytes are in them: an ordinary user has few pipe pages. */
 #include "state.h"
 
@@ -273,7 +273,7 @@ static enum moved copy(struct conn *conn, struct side *from, struct side *to, st
         return moved;
     if (n > 0) {
         spend(conn, up, (size_t)n);
-        if ((size_t)n < want && !from->hung_up)
+        if ((size_t)n < want && !from->hung_up && !from->urgent)
             from->readable = false;
     }
     size_t length = n > 0 ? (size_t)n : 0;
@@ -294,6 +294,10 @@ static enum moved splice_in(struct conn *conn, struct side *from, struct side *t
         return copy(conn, from, to, way, most);
     ssize_t n =
         splice(from->fd, NULL, way->pipe->ends[1], NULL, least(most, PIPE_SIZE), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (n == 0) {
+        pipe_put(steal_ptr(&way->pipe));
+        return copy(conn, from, to, way, most);
+    }
     enum moved moved = judge_read(from, n);
     if (n > 0) {
         way->piped = (size_t)n;
@@ -325,7 +329,7 @@ static enum moved move(struct conn *conn, struct side *from, struct side *to, st
 {
     if (limits_used_up(conn))
         return end_or_cut(conn, from);
-    if (way->total < COPIED_FIRST || conn->inspect)
+    if (way->total < COPIED_FIRST || conn->inspect || from->urgent)
         return copy(conn, from, to, way, most);
     return splice_in(conn, from, to, way, most);
 }
@@ -386,9 +390,20 @@ static bool broke_after_end(const struct side *side)
     return side->ended && getsockopt(side->fd, SOL_SOCKET, SO_ERROR, &code, &length) == 0 && code != 0;
 }
 
+/* The urgent byte goes on in its place among the others (RFC 6093 section 6), as no urgent one. */
+static void see_urgent(struct side *side)
+{
+    const int on = 1;
+    if (!side->urgent)
+        setsockopt(side->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+    side->urgent = true;
+}
+
 void relay_events(struct side *side, uint32_t events)
 {
     struct conn *conn = side->conn;
+    if (events & EPOLLPRI)
+        see_urgent(side);
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         side->readable = true;
     if (events & (EPOLLOUT | EPOLLERR))

@@ -163,7 +163,9 @@ static bool take(struct resolve_answer *answer, const struct sockaddr *from)
     uint16_t port;
     if (answer->n == RESOLVE_MOST)
         return false;
-    address_from_socket(&storage, &answer->addresses[answer->n++], &port);
+    /* One form for one address: a mapped one is dialled as IPv4, so it is asked about as IPv4. */
+    address_from_socket(&storage, &answer->addresses[answer->n], &port);
+    address_unmap(&answer->addresses[answer->n++]);
     return true;
 }
 

@@ -5,6 +5,7 @@ resolver's error (EAI_…), or what is said below. A try is VERB[,ARGUMENT]...:
 
     connect,HOST,PORT         only connects            talk,HOST,PORT     connects; "ok" once a byte came, or "eof"
     banner,HOST,PORT          the first line           echo,HOST,PORT,N   N bytes there and back, the end handed on
+    urgent,HOST,PORT,N        N bytes, an urgent one, N bytes, to an echo and back: "ok", or how many came
     sent,HOST,PORT,N          ends its direction after N bytes, then the server's line
     first,HOST,PORT           reads to the server's end, then sends 3 more bytes; what was read
     reset,HOST,PORT           resets the connection    tls,HOST,PORT,SNI  a handshake with this server name ("-": none)
@@ -65,6 +66,25 @@ def echo(host, port, count):
         back += piece
     os.wait()
     return "ok" if back == data else f"{len(back)} bytes, not what was sent"
+
+
+def urgent(host, port, count):
+    handle, left = dial(host, port), int(count)
+    data, back = b"\0" + os.urandom(left - 1), b""
+    handle.settimeout(5)
+    if os.fork() == 0:
+        handle.sendall(data)
+        handle.send(b"!", socket.MSG_OOB)
+        handle.sendall(data)
+        handle.shutdown(socket.SHUT_WR)
+        os._exit(0)
+    try:
+        while piece := handle.recv(1 << 16):
+            back += piece
+    except TimeoutError:
+        pass
+    os.wait()
+    return "ok" if back == data + b"!" + data else f"{len(back)} bytes"
 
 
 def sent(host, port, count):
@@ -205,7 +225,8 @@ def hidden():
     return " ".join(sorted(answers)) or "none"
 
 
-VERBS = {"connect": connect, "talk": talk, "banner": banner, "echo": echo, "sent": sent, "first": first, "reset": reset, "tls": tls,
+VERBS = {"connect": connect, "talk": talk, "banner": banner, "echo": echo, "urgent": urgent,
+         "sent": sent, "first": first, "reset": reset, "tls": tls,
          "host": two, "two": two, "udp": udp, "from": source, "fastopen": fastopen, "mptcp": mptcp, "socket": kind_of_socket,
          "resolve": resolve, "ask": ask, "option": option, "listen": listen, "hidden": hidden}
 

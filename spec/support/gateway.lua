@@ -111,4 +111,34 @@ end
 --- Whether the canonical `name` is `pattern`, or below it.
 function M.matches(name, pattern, below) return C.name_matches(name, pattern, below) end
 
+ffi.cdef [[
+int close(int fd);
+int own_open(void *err);
+bool own_address(int socket, const struct address *address);
+long send(int fd, const void *bytes, size_t length, int flags);
+]]
+
+--- A route socket as the gateway has one; the caller closes it.
+function M.own_socket()
+  local fd = C.own_open(ffi.new "char[4096]")
+  assert(fd >= 0)
+  return fd
+end
+
+local function parsed(text)
+  local read = ffi.new "struct address"
+  assert(C.address_parse(text, read))
+  return read
+end
+
+--- Whether the host has an address, by number.
+function M.own(socket, text) return C.own_address(socket, parsed(text)) end
+
+--- Asks the kernel for the way to an IPv4 address (RTM_GETROUTE, rtnetlink(7)) and leaves the answer in the socket.
+function M.ask_route(socket, text)
+  local number = ffi.string(parsed(text).bytes, 4)
+  local message = "\36\0\0\0\26\0\1\0" .. ("\0"):rep(8) .. "\2\32" .. ("\0"):rep(10) .. "\8\0\1\0" .. number
+  assert(ffi.C.send(socket, message, #message, 0) == #message)
+end
+
 return M

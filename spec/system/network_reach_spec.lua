@@ -6,7 +6,8 @@ local lab = require "support.lab"
 local ZONE = {
   ["allowed.test"] = { A = { "203.0.113.10" } }, ["sub.allowed.test"] = { A = { "203.0.113.10" } },
   ["host.test"] = { A = { "198.51.100.2" } }, ["lan.test"] = { A = { "192.168.77.2" } },
-  ["unreachable.test"] = { A = { "203.0.113.98" } },
+  ["mapped.test"] = { AAAA = { "::ffff:198.51.100.2" } }, ["nat64.test"] = { AAAA = { "64:ff9b::c633:6402" } },
+  ["relay.test"] = { AAAA = { "2002:c633:6402::1" } }, ["unreachable.test"] = { A = { "203.0.113.98" } },
 }
 
 -- Servers on every kind of address of the host, for as long as `use(port)` runs.
@@ -47,9 +48,15 @@ describe("a sandbox with a network", function()
     with_listener(function(port)
       local open, wanted, outside = lab.policy '  otherwise = "allow",\n', {}, {}
       for _, address in ipairs { "127.0.0.1", "::1", "0.0.0.0", "198.51.100.2", "192.168.77.2", "2001:db8:51::2", "host.test",
-        "lan.test", "100.64.0.30", "::ffff:198.51.100.2" } do
+        "lan.test", "100.64.0.30", "::ffff:198.51.100.2", "mapped.test" } do
         wanted["connect," .. address .. "," .. port] = "ECONNREFUSED"
       end
+      -- On their way to a translator, which here is everybody: port 80 of the lab answers at any address.
+      local carried = { "64:ff9b::c633:6402", "2002:c633:6402::1" }
+      for _, address in ipairs(carried) do
+        wanted["connect," .. address .. ",80"], outside["connect," .. address .. ",80"] = "ECONNREFUSED", "ok"
+      end
+      for _, name in ipairs { "nat64.test", "relay.test" } do wanted["connect," .. name .. ",80"] = "ECONNREFUSED" end
       for _, address in ipairs { "127.0.0.1", "::1", "198.51.100.2", "192.168.77.2", "2001:db8:51::2" } do
         outside["connect," .. address .. "," .. port] = "ok"
       end

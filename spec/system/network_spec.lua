@@ -32,11 +32,21 @@ describe("the network of a sandbox", function()
     lab.expect(policy, {
       ["banner,allowed.test,2022"] = "SSH-2.0-lab",
       ["echo,allowed.test,7,3000000"] = "ok",
+      ["urgent,allowed.test,7,3"] = "ok", ["urgent,sub.allowed.test,7,20"] = "ok", -- at once, and before the first event
+      ["urgent,allowed.test,7,1000000"] = "ok", -- spliced
       ["sent,allowed.test,2003,100000"] = "100000 bytes",
       ["first,sub.allowed.test,2002"] = "first",
       ["talk,allowed.test,2001"] = "ECONNRESET",
       ["reset,allowed.test,2004"] = "ok",
     })
+  end)
+
+  it("carries the last words of a program that ends in the middle of a line", function()
+    local point = lab.now()
+    lab.expect(policy, { ["first,allowed.test,2002"] = "first" })
+    assert.is_true(box.wait_for(function()
+      return #lab.log("streams", point, { port = 2002, bytes = 3, ["end"] = "eof" }) == 1
+    end, 10))
   end)
 
   it("tells what the far end answered", function()

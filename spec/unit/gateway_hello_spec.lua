@@ -107,11 +107,20 @@ describe("a ClientHello", function()
     assert.same({ "bad", "" }, scan "\22\3\1\64\1")
   end)
 
+  it("is the first record, and nothing before it is passed over", function()
+    local hello = records(message(server_name "www.example.org"))
+    for _, record in ipairs { "\21\3\1\0\2\1\90", "\20\3\3\0\1\1", "\23\3\3\0\0", "\24\3\3\0\1\0" } do
+      assert.same({ "more", "" }, scan(record:sub(1, 1)))
+      assert.same({ "bad", "" }, scan(record .. hello))
+    end
+    assert.same({ "named", "www.example.org" }, scan(hello))
+  end)
+
   it("of SSLv2 is refused, and other protocols are none", function()
     assert.same({ "bad", "" }, scan "\128\46\1\0\2\0\21\0\0\0\16")
     assert.same({ "bad", "" }, scan "\128\46\1\3\1\0\21\0\0\0\16")
     assert.same({ "more", "" }, scan "\128\46\1")
-    for _, bytes in ipairs { "GET / HTTP/1.1\r\n", "SSH-2.0-x\r\n", "\22\2", "\23\3\3", "\0\0\0\8\4\210\22\47", "\128\46\2",
+    for _, bytes in ipairs { "GET / HTTP/1.1\r\n", "SSH-2.0-x\r\n", "\22\2", "\23\2", "\0\0\0\8\4\210\22\47", "\128\46\2",
       "\255\255\255" } do
       assert.same({ "not tls", "" }, scan(bytes), ("%q"):format(bytes))
     end

@@ -157,6 +157,15 @@ describe("an HTTP connection", function()
     assert.same({ "more", #first + 4 }, { http.feed "GET" })
   end)
 
+  it("has a Host whatever a method is made of", function()
+    for _, method in ipairs { "1GET", "-GET", "_GET", "!", "0032git-upload-pack" } do
+      local request = method .. " / HTTP/1.1\r\nHost: a.example\r\n\r\n"
+      accepted(request, "a.example")
+      assert.equal("a request is for another host than the first",
+        select(2, refused(request .. method .. " / HTTP/1.1\r\nHost: b.example\r\n\r\n")))
+    end
+  end)
+
   it("is another protocol only when no server could take it for HTTP", function()
     for _, text in ipairs { "SSH-2.0-OpenSSH_9.2\r\n", "EHLO a.example\r\n", "\0\0\0\8\4\210\22\47", "0032git-upload-pack /x\0host=a\0",
       "{}\n", "*1\r\n$4\r\nPING\r\n", "get key\r\n", "PING\r\n", "<?xml", "AMQP\0\0\9\1", "\22\3\1", "\r\nhello there\r\n", "a:b",
@@ -169,7 +178,8 @@ describe("an HTTP connection", function()
     for _, text in ipairs { "GET /\r\n", "GET http://b.example/\r\n", " GET / HTTP/1.1\r\n", "\r\nGET / HTTP/1.1\r\n",
       "GET\t/ HTTP/1.1\r\n", "GET  / HTTP/1.1\r\n", "GET / HTTP/1.1 \r\n", "GET / http/1.1\r\n", "GET / HTTP/2.0\r\n", "GET / HTTP/1.1\n",
       "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / x HTTP/1.1\r\n", "GET /\11 HTTP/1.1\r\n", "GET / HTTP/1.1x\r\n", "get / HTTP/1.\r\n",
-      "GET / HTTP/1.12\r\n" } do
+      "GET / HTTP/1.12\r\n", "1GET / HTTP/1.1\n", "-GET / x HTTP/1.1\r\n", "0032get / HTTP/1.1\n", "0032get / HTTP/1.1 \0\n",
+      "PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\n", "PROXY UNKNOWN\r\n", "\r\n\r\n\0\r\nQUIT\n!\17\0\12" } do
       assert.equal(0, (refused(text)))
     end
     for _, text in ipairs { "G", "GET /x", " ", "GET / HTTP/1.", "PING" } do

@@ -22,6 +22,22 @@ describe("a connection to a name", function()
     assert.equal("HTTP (Host) names a.example on a connection to b.example", (select(3, gateway.inspect("b.example").client(GET))))
   end)
 
+  it("may end in the middle of a line, unless some server might take that for a request", function()
+    local ending = "an HTTP request line without its end"
+    for text, wanted in pairs { ["end"] = "done", ["two words"] = "done", ["  "] = "done", ["3 x"] = "done", ["GET"] = "done",
+      ["GET /hello"] = ending, ["GET http://b.example/"] = ending, ["POST / HTTP/1.1"] = ending,
+      ["PROXY TCP4"] = "a PROXY header, behind which anything could be meant",
+      ["GET / HTTP/1.1\r\nHost: b.ex"] = "an HTTP head without its end" } do
+      local inspect = gateway.inspect "a.example"
+      local word, passed, reason = inspect.client(text)
+      if word == "more" then
+        assert.equal("", passed)
+        word, passed, reason = inspect.client("", true)
+      end
+      assert.same({ wanted == "done" and { "done", text } or { "refuse", "", wanted } }, { { word, passed, reason } }, text)
+    end
+  end)
+
   it("may turn to a WebSocket, from which on all passes", function()
     local inspect = gateway.inspect "a.example"
     local request = upgrade "websocket"
