@@ -4,6 +4,7 @@
 
 #include "../cgroup.h"
 #include "../oom.h"
+#include "../unlinked.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,19 @@ static int measure(lua_State *L)
         return bind_failure(L, &err);
     lua_pushboolean(L, asked);
     return 1;
+}
+
+/* sandbox:unlinked(seconds) -> bytes, files: deleted and still held open in its storage folder, as far as can be seen in
+ * that time (core/unlinked); 0, 0 where it has none */
+static int unlinked(lua_State *L)
+{
+    struct sandbox *sandbox = bind_check_sandbox(L);
+    struct unlinked_usage held = {0};
+    if (sandbox->keeper && sandbox->keeper->path)
+        unlinked_measure(sandbox->pid, sandbox->plan, luaL_checknumber(L, 2), &held);
+    lua_pushnumber(L, (double)held.bytes);
+    lua_pushnumber(L, (double)held.files);
+    return 2;
 }
 
 static void push_disk(lua_State *L, const struct sandbox *sandbox)
@@ -109,9 +123,9 @@ static int killed(lua_State *L)
 
 void bind_measure(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"ask_usage", ask_usage}, {"usage", usage},   {"measure", measure}, {"throttle", throttle},
-        {"freeze", freeze},       {"killed", killed}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"ask_usage", ask_usage}, {"usage", usage},   {"measure", measure},
+                                       {"throttle", throttle},   {"freeze", freeze}, {"killed", killed},
+                                       {"unlinked", unlinked},   {NULL, NULL}};
     luaL_getmetatable(L, BIND_SANDBOX);
     lua_getfield(L, -1, "__index");
     luaL_register(L, NULL, methods);

@@ -108,4 +108,5 @@ end
 whole_programs()
 through_lua()
 dofile("spec/bench/by_id.lua").run(programs, loop)
+dofile("spec/bench/limits.lua").run()
 decisions()

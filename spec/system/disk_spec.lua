@@ -106,6 +106,31 @@ except OSError as e:
     assert.matches("^disk limit of 64 MB reached: ", outcome.sentence)
   end)
 
+  describe("of a folder, and files that are deleted and held open", function()
+    -- Ten of 10 MB; the first five have a second descriptor, in the child, until it opens its own.
+    local HOLD = [[cd /workspace; exec 2>&1
+      for i in 3 4 5 6 7; do eval "exec $i>f$i"; dd if=/dev/zero bs=1M count=10 >&$i status=none; rm f$i; done
+      ( exec 3>g3 4>g4 5>g5 6>g6 7>g7
+        for i in 3 4 5 6 7; do eval "dd if=/dev/zero bs=1M count=10 status=none >&$i"; rm g$i; done; sleep 6 ) &
+      wait; echo alive]]
+
+    it("counts them, each once", function()
+      mode.need("user", "root has an image")
+      local outcome = within(HOLD)
+      assert.equal(137, outcome.code)
+      assert.equal("disk", outcome.ended_by)
+      assert.matches("^disk limit of 64 MB reached: .* and %d+ deleted ones that are open$", outcome.sentence)
+    end)
+
+    it("lets them be below the limit, however many descriptors lead to one", function()
+      mode.need("user", "root has an image")
+      local outcome = within(HOLD, function(p) p.limits.disk, p.storage.size = 160 * MB, 160 * MB end)
+      assert.equal(0, outcome.code)
+      assert.equal("alive\n", outcome.stdout)
+      assert.is_true(outcome.usage.disk >= 100 * MB and outcome.usage.disk < 120 * MB, tostring(outcome.usage.disk))
+    end)
+  end)
+
   describe("of the host", function()
     it("keeps a sandbox from starting", function()
       local opened, why, code = require("moonbox.sandbox").open(plan(function(p) p.limits.disk_floor = 2 ^ 49 end))
