@@ -57,6 +57,7 @@ int command_parse(struct command *command, char *payload, size_t length, const i
     take_stdio(command, start.flags, fds);
     command->last = start.flags & WIRE_LAST;
     command->files = start.flags & WIRE_FILES;
+    command->tree = start.flags & WIRE_TREE;
     if (start.flags & WIRE_PTY && open_pty(command, &start, err) < 0) {
         command_free(command);
         return -1;

@@ -15,6 +15,7 @@ struct command {
     int master, slave;        /* of its pty, owned; -1 none */
     bool last;                /* init is to end with it */
     bool files;               /* argv is a request about files (core/files), no program */
+    bool tree;                /* it is to have a subreaper */
 };
 
 /* Reads a WIRE_START payload. Borrows payload and fds. Opens the pty when one is asked for. */

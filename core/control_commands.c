@@ -18,6 +18,9 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+/* Seconds. */
+enum { KILL_AGAIN = 1 };
+
 /* Where a command is to have its descriptors: what came for 0, 1, 2, or -1. False unless each is one end of a pipe that
  * has no name, the reading one for 0 and the writing one for 1 and 2. */
 static bool take_stdio(struct control_client *client, uint32_t flags, int stdio[STREAMS])
@@ -125,6 +128,7 @@ bool control_start(struct sandbox *sandbox, struct control_client *client)
                                     .cwd = *cwd[0] ? cwd[0] : sandbox->plan->cwd,
                                     .pty = start.flags & WIRE_PTY,
                                     .files = start.flags & WIRE_FILES,
+                                    .tree = start.milliseconds > 0,
                                     .rows = start.rows,
                                     .cols = start.cols};
     if (!env)
@@ -198,7 +202,7 @@ void control_farewell(struct sandbox *sandbox)
     }
 }
 
-/* SIGTERM at its deadline, SIGKILL after the grace. */
+/* SIGTERM at its deadline, SIGKILL after the grace, and again for what was started meanwhile. */
 static void press(struct sandbox *sandbox, struct running *running, double now)
 {
     struct err ignored;
@@ -206,10 +210,10 @@ static void press(struct sandbox *sandbox, struct running *running, double now)
         running->overran = running->client != 0;
         running->deadline = 0;
         running->kill_at = now + sandbox->control->grace;
-        sandbox_signal(sandbox, running->id, SIGTERM, &ignored);
+        sandbox_end(sandbox, running->id, SIGTERM, &ignored);
     } else if (running->kill_at > 0 && now >= running->kill_at) {
-        running->kill_at = 0;
-        sandbox_signal(sandbox, running->id, SIGKILL, &ignored);
+        running->kill_at = now + KILL_AGAIN;
+        sandbox_end(sandbox, running->id, SIGKILL, &ignored);
     }
 }
 

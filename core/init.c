@@ -3,6 +3,7 @@
 #include "command.h"
 #include "factory.h"
 #include "inside.h"
+#include "subreaper.h"
 #include "util.h"
 #include "wire.h"
 
@@ -18,8 +19,9 @@
 
 struct entry {
     uint32_t id;
-    pid_t pid;
+    pid_t pid; /* our child: the command, or its subreaper */
     bool last;
+    struct subreaper *tree; /* owned; NULL: none */
 };
 
 struct init {
@@ -68,18 +70,28 @@ static void start(struct init *init, const struct wire_header *header, char *pay
         return;
     }
     struct entry *entry = new_entry(init);
-    pid_t pid = entry ? command_start(&command, init->socket, header->id) : -1;
+    struct subreaper *tree = entry && command.tree ? subreaper_start(&command, init->socket, header->id) : NULL;
+    pid_t pid = tree ? tree->pid : entry && !command.tree ? command_start(&command, init->socket, header->id) : -1;
     if (pid < 0) {
         int saved = errno;
         init->n -= entry != NULL;
         err_set(&err, saved, "no process can be started in the sandbox: %s", strerror(saved));
         reply_failed(init, header->id, saved, err.text);
     } else {
-        int32_t inside = pid;
-        *entry = (struct entry){header->id, pid, command.last};
+        int32_t inside = tree ? tree->leader : pid;
+        *entry = (struct entry){header->id, pid, command.last, tree};
         reply(init, WIRE_STARTED, header->id, &inside, sizeof inside, command.master);
     }
     command_free(&command);
+}
+
+static void signal_entry(const struct entry *entry, int signal, bool whole)
+{
+    pid_t leader = entry->tree ? entry->tree->leader : entry->pid;
+    if (entry->tree && whole)
+        subreaper_signal(entry->tree, signal);
+    else if (kill(-leader, signal) < 0)
+        kill(leader, signal);
 }
 
 static void send_signal(struct init *init, const struct wire_header *header, const char *payload)
@@ -91,8 +103,8 @@ static void send_signal(struct init *init, const struct wire_header *header, con
     if (header->id == 0)
         kill(-1, request.signal);
     for (size_t i = 0; i < init->n; i++)
-        if (init->entries[i].id == header->id && kill(-init->entries[i].pid, request.signal) < 0)
-            kill(init->entries[i].pid, request.signal);
+        if (init->entries[i].id == header->id)
+            signal_entry(&init->entries[i], request.signal, header->type == WIRE_END);
 }
 
 static void send_usage(struct init *init)
@@ -114,6 +126,7 @@ static void serve(struct init *init)
         start(init, &header, payload, fds);
         break;
     case WIRE_SIGNAL:
+    case WIRE_END:
         send_signal(init, &header, payload);
         break;
     case WIRE_ASK_USAGE:
@@ -127,14 +140,32 @@ static void serve(struct init *init)
     free(payload);
 }
 
+/* A tenant has killed the subreaper: the command ends with it, and so does what it was there for. */
+static void avenge(const struct init *init, const struct subreaper *tree)
+{
+    pid_t *spared = init->n > 0 ? malloc(init->n * sizeof *spared) : NULL;
+    for (size_t i = 0; spared && i < init->n; i++)
+        spared[i] = init->entries[i].pid;
+    if (spared || init->n == 0)
+        subreaper_avenge(tree, spared, init->n);
+    kill(-tree->leader, SIGKILL);
+    free(spared);
+}
+
 static void report_exit(struct init *init, size_t i, int status, const struct rusage *usage)
 {
-    struct wire_exited exited = {.status = status};
+    const struct subreaper *tree = init->entries[i].tree;
+    bool done = tree && tree->done;
+    usage = done ? &tree->usage : usage;
+    struct wire_exited exited = {.status = done ? tree->status : status};
     exited.cpu_us = (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000u +
                     (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
     exited.peak_rss = (uint64_t)usage->ru_maxrss * 1024;
     struct entry entry = init->entries[i];
     init->entries[i] = init->entries[--init->n];
+    if (tree && !done)
+        avenge(init, tree);
+    subreaper_free(entry.tree);
     reply(init, WIRE_EXITED, entry.id, &exited, sizeof exited, -1);
     if (entry.last)
         end();

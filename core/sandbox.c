@@ -126,7 +126,8 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
     struct wire_start start = {.rows = (uint16_t)request->rows, .cols = (uint16_t)request->cols};
     int fds[STREAMS], n = 0;
     start.milliseconds = request->seconds > 0 ? (uint32_t)fmin(ceil(request->seconds * 1000), UINT32_MAX) : 0;
-    start.flags = (request->pty ? WIRE_PTY : 0) | (request->last ? WIRE_LAST : 0) | (request->files ? WIRE_FILES : 0);
+    start.flags = (request->pty ? WIRE_PTY : 0) | (request->last ? WIRE_LAST : 0) | (request->files ? WIRE_FILES : 0) |
+                  (request->tree ? WIRE_TREE : 0);
     for (int i = 0; i < STREAMS; i++) {
         int fd = request->stdio[i].kind == STDIO_MERGE ? theirs[STREAM_STDOUT] : theirs[i];
         if (fd < 0)
@@ -186,12 +187,22 @@ void sandbox_forget(struct sandbox *sandbox, struct running *running)
     free(running);
 }
 
-int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err *err)
+static int send_signal(struct sandbox *sandbox, enum wire_type type, uint32_t id, int signal, struct err *err)
 {
     struct wire_signal request = {signal};
-    if (wire_send(sandbox->socket, WIRE_SIGNAL, id, &request, sizeof request, NULL, 0) < 0)
+    if (wire_send(sandbox->socket, type, id, &request, sizeof request, NULL, 0) < 0)
         return err_sys(err, "send a signal to init");
     return 0;
+}
+
+int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err *err)
+{
+    return send_signal(sandbox, WIRE_SIGNAL, id, signal, err);
+}
+
+int sandbox_end(struct sandbox *sandbox, uint32_t id, int signal, struct err *err)
+{
+    return send_signal(sandbox, WIRE_END, id, signal, err);
 }
 
 int sandbox_ask_usage(struct sandbox *sandbox, struct err *err)

@@ -101,6 +101,7 @@ struct start_request {
     int rows, cols;
     bool last;      /* the sandbox ends with it: its end then runs beside what the supervisor still does */
     bool files;     /* argv is a request about files (core/files), no program */
+    bool tree;      /* all that it starts can be ended with it: sandbox_end */
     double seconds; /* to a supervisor: the command's time; 0 no limit of its own */
 };
 
@@ -127,6 +128,9 @@ int sandbox_next(struct sandbox *sandbox, double seconds, struct event *event, s
 
 /* Sends a signal to the process group of a command; id 0: to every process in the sandbox but init. */
 int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err *err);
+
+/* The same, of a command that was started with `tree` to everything that it has started, sessions of their own included. */
+int sandbox_end(struct sandbox *sandbox, uint32_t id, int signal, struct err *err);
 
 /* Asks init for what it sees; the answer comes as EVENT_USAGE. */
 int sandbox_ask_usage(struct sandbox *sandbox, struct err *err);

@@ -21,6 +21,7 @@ enum wire_type {
     WIRE_SIGNAL,    /* payload: struct wire_signal */
     WIRE_ASK_USAGE, /* no payload */
     WIRE_GROUPS,    /* no payload; beside it the v1 control groups to enter, once, before anything else */
+    WIRE_END, /* payload: struct wire_signal, to all that a command of WIRE_TREE has started; else as WIRE_SIGNAL */
     /* init -> supervisor */
     WIRE_READY = 16, /* the sandbox is set up; no user code has run */
     WIRE_FAILED,     /* payload: struct wire_failed; id 0 is the sandbox itself */
@@ -51,8 +52,16 @@ struct wire_header {
 
 /* Flags of a start: which of 0, 1, 2 ride beside the frame (the others are the sandbox's /dev/null); a pty instead; init
  * ends, and all that is left in the sandbox with it, when it has reported the command's exit; argv is a request about files
- * (core/files) and no program. */
-enum { WIRE_STDIN = 1, WIRE_STDOUT = 2, WIRE_STDERR = 4, WIRE_PTY = 8, WIRE_LAST = 16, WIRE_FILES = 32 };
+ * (core/files) and no program; the command gets a subreaper, for WIRE_END. */
+enum {
+    WIRE_STDIN = 1,
+    WIRE_STDOUT = 2,
+    WIRE_STDERR = 4,
+    WIRE_PTY = 8,
+    WIRE_LAST = 16,
+    WIRE_FILES = 32,
+    WIRE_TREE = 64
+};
 
 struct wire_start {
     uint32_t flags;

@@ -17,6 +17,9 @@ local CAPABILITY = { net_bind_service = 10, net_admin = 12 }
 local HIDDEN = { descriptors = true, mounts = true }
 for _, name in ipairs(process.NAMESPACES) do HIDDEN["namespace " .. name] = true end
 
+-- All signals but those that can't be blocked and two of the C library's own.
+local BLOCKED, NONE = "fffffffe7ffbfeff", "0000000000000000"
+
 local function mask(names)
   local value = 0
   for _, name in ipairs(names) do value = value + 2 ^ CAPABILITY[name] end
@@ -167,11 +170,27 @@ local function grouped()
   return false
 end
 
+-- What no tenant can change of init: what it makes files with, and what it does with signals.
+local function check_settings(out, look, plan)
+  for _, t in ipairs(look.threads) do
+    out:expect("Umask", ("%04o"):format(plan.process.umask or 18), t.Umask)
+    out:expect("SigBlk", BLOCKED, t.SigBlk)
+    out:expect("SigIgn", NONE, t.SigIgn)
+    out:expect("SigCgt", NONE, t.SigCgt)
+  end
+end
+
+-- A copy of init that a command with a time of its own is below (core/subreaper). Who else calls itself so gets no more
+-- by it than that what an ordinary user can't read of it is named as unread.
+local function is_reaper(look, init)
+  return look.status.Name == "moonbox-reaper" and look.status.PPid == tostring(init.pid)
+end
+
 --- Init or a command of a sandbox. `context`: plan, box (its name in control groups), grouped (there are such groups),
 -- outside (a look at the supervisor), init (a look at init; nil for init itself).
 function M.check_inside(look, context)
   local init, plan, outside = context.init, context.plan, context.outside
-  local out = report(look, init and "command" or "init")
+  local out = report(look, not init and "init" or is_reaper(look, init) and "reaper" or "command")
   local base = init or look
   local uid, gid = base.status.Uid:match("^%d+"), base.status.Gid:match("^%d+")
   local _, depth = outside.status.NSpid:gsub("%d+", "")
@@ -182,7 +201,10 @@ function M.check_inside(look, context)
   check_limits(out, look, plan, outside)
   check_mounts(out, look, plan)
   check_namespaces(out, look, outside, init)
-  if not init then check_descriptors(out, look, {}) end
+  if not init then
+    check_descriptors(out, look, {})
+    check_settings(out, look, plan)
+  end
   out:expect("uid_map", ("%d %s 1 "):format(plan.user.uid, uid), look.maps)
   out:expect("setgroups", "deny", look.setgroups)
   out:expect("oom_score_adj", "0 or more", look.score, look.score and look.score >= 0)

@@ -304,6 +304,13 @@ describe("moonbox posture", function()
     local context = { plan = plan, outside = outside, init = look, box = "no-such-box", grouped = true }
     assert.same({ ["control groups"] = true }, differing(posture.check_inside(look, context)))
 
+    -- As if it were init, whose settings no tenant can change.
+    local own = { plan = plan, outside = outside, box = "", grouped = false }
+    look.threads[1].Umask, look.threads[1].SigIgn = "0000", "0000000000000001"
+    local settings = differing(posture.check_inside(look, own))
+    for _, name in ipairs { "Umask", "SigBlk", "SigIgn" } do assert.is_true(settings[name], name) end
+    assert.is_nil(settings.SigCgt)
+
     context.grouped, plan.process.capabilities = false, {}
     local found = differing(posture.check_inside(look, context))
     for _, name in ipairs { "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb" } do assert.is_true(found[name], name) end
@@ -327,6 +334,18 @@ describe("moonbox posture", function()
     found = differing(posture.check_supervisor(supervisor, { folder = made.path, state = box.state,
       owner = sys.euid() }))
     assert.same({ ["descriptor 99"] = true }, found)
+    assert(made:destroy())
+  end)
+
+  it("finds what holds a command to its time as planned", function()
+    local made = assert(moonbox.create { policy = "offline" })
+    box.shell(box.words { box.program, "exec", made.id, "--timeout", "60s", "--", "sleep", "60" } .. " </dev/null >/dev/null 2>&1 &")
+    local kinds
+    assert.is_true(box.wait_for(function()
+      kinds = by_kind(assert(made:posture()))
+      return kinds.reaper ~= nil and kinds.command ~= nil and kinds.command[1].name == "sleep"
+    end, 10))
+    assert.same({}, kinds.reaper[1].differences)
     assert(made:destroy())
   end)
 

@@ -113,6 +113,51 @@ describe("sandboxes by id", function()
     run("destroy", "times")
   end)
 
+  -- How many processes of a sandbox have these arguments.
+  local function count(id, arguments)
+    return tonumber((run("exec", id, "--", "pgrep", "-c", "-x", "-f", arguments).stdout:match("%d+")))
+  end
+
+  it("31: end with a command at its time all that it has started, whatever session that is in", function()
+    create("trees")
+    assert.equal(0, run("exec", "trees", "--", "setsid", "-f", "sleep", "4331").code)
+    local slow = run("exec", "trees", "--timeout", "1s", "--", "sh", "-c", "for i in $(seq 200); do setsid -f sleep 4332; done; "
+      .. "setsid sh -c 'trap \"\" TERM; (setsid -f sh -c \"while :; do sleep 1; done\"); sleep 4332' & sleep 4333")
+    assert.equal(124, slow.code)
+    assert.equal(0, count("trees", "sleep 4332"))
+    assert.equal(0, count("trees", "sleep 4333"))
+    assert.equal(1, count("trees", "sleep 4331"), "another command's daemon goes on")
+    -- Control: one that ends before its time leaves what it has started.
+    assert.equal(3, run("exec", "trees", "--timeout", "60s", "--", "sh", "-c", "setsid -f sleep 4334; exit 3").code)
+    assert.equal(1, count("trees", "sleep 4334"))
+    run("destroy", "trees")
+  end)
+
+  it("31: are no way round a command's time for who kills the process that holds it", function()
+    create("reaper")
+    assert.equal(0, run("exec", "reaper", "--", "setsid", "-f", "sleep", "4335").code)
+    require("moonbox.core").sys.sleep(0.05)
+    local done = run("exec", "reaper", "--timeout", "60s", "--", "sh", "-c",
+      "setsid -f sleep 4336; kill -9 $PPID; sleep 4337")
+    assert.equal(137, done.code)
+    assert.equal(0, count("reaper", "sleep 4336"))
+    assert.equal(0, count("reaper", "sleep 4337"))
+    assert.equal(1, count("reaper", "sleep 4335"), "what was there before goes on")
+    -- Control: without a time there is no such process, and its parent can't be killed.
+    assert.equal(0, run("exec", "reaper", "--", "sh", "-c", "kill -9 $PPID; exit 0").code)
+    run("destroy", "reaper")
+  end)
+
+  it("31: leave none of 200 daemons when they are stopped", function()
+    create("daemons")
+    assert.equal(0, run("exec", "daemons", "--", "sh", "-c", "for i in $(seq 200); do setsid -f sleep 4338; done").code)
+    local function outside() return tonumber((box.shell("pgrep -c -x -f 'sleep 4338'").stdout:match("%d+"))) end
+    assert.equal(200, outside())
+    assert.equal(0, run("stop", "--grace", "1s", "daemons").code)
+    assert.equal(0, outside())
+    run("destroy", "daemons")
+  end)
+
   it("end the commands of a client that is killed, and go on", function()
     create("client")
     box.shell(("%s exec client -- sleep 4321 & pid=$!; sleep 0.5; kill -9 $pid"):format(box.program))
