@@ -16,13 +16,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-enum { NAME_BYTES = 8, LARGEST = 1 << 20 };
-
-/* A file: this, then the plan's bytes. */
-struct kept_head {
-    char format[32];
-    struct head_start_terms terms;
-};
+/* A file: a line of text that tells the terms, padded with NULs to HEAD bytes, then the plan's bytes. */
+enum { NAME_BYTES = 8, HEAD = 80, LARGEST = 1 << 20 };
 
 static struct {
     char path[PATH_MAX]; /* where the plan of these arguments is kept; "" nowhere */
@@ -36,15 +31,28 @@ static struct {
     struct sandbox sandbox;
 } begun;
 
-static struct kept_head head_of(const struct head_start_terms *terms)
+#define FORMAT "moonbox head start 1 "
+
+static void head_of(const struct head_start_terms *terms, char head[HEAD])
 {
-    struct kept_head head;
-    memset(&head, 0, sizeof head);
-    snprintf(head.format, sizeof head.format, "moonbox head start 1 %s", MOONBOX_VERSION);
-    head.terms.pin = terms->pin;
-    head.terms.keeper = terms->keeper;
-    head.terms.groups_late = terms->groups_late;
-    return head;
+    memset(head, 0, HEAD);
+    snprintf(head, HEAD, FORMAT MOONBOX_VERSION " pin %d keeper %d late %d\n", terms->pin, terms->keeper,
+             terms->groups_late);
+}
+
+/* False when they are not exactly as head_of writes them. */
+static bool terms_of(const char *bytes, struct head_start_terms *terms)
+{
+    char head[HEAD], expected[HEAD];
+    int keeper, late;
+    memcpy(head, bytes, HEAD);
+    head[HEAD - 1] = '\0';
+    if (sscanf(head, FORMAT "%*s pin %d keeper %d late %d", &terms->pin, &keeper, &late) != 3)
+        return false;
+    terms->keeper = keeper != 0;
+    terms->groups_late = late != 0;
+    head_of(terms, expected);
+    return memcmp(bytes, expected, HEAD) == 0;
 }
 
 /* The value of --policy, "" without one; NULL when the arguments are not of `exec` with a fresh sandbox, or change the
@@ -88,7 +96,7 @@ static bool read_kept(void)
     struct stat st;
     cleanup_fd int fd = open(begun.path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) ||
-        st.st_size <= (off_t)sizeof(struct kept_head) || st.st_size > LARGEST)
+        st.st_size <= HEAD || st.st_size > LARGEST)
         return false;
     begun.length = (size_t)st.st_size;
     begun.bytes = malloc(begun.length);
@@ -108,22 +116,20 @@ static bool make_name(void)
 static bool launch_kept(void)
 {
     char lock_dir[PATH_MAX];
-    struct kept_head head, expected;
+    struct head_start_terms terms;
     struct err ignored;
-    memcpy(&head, begun.bytes, sizeof head);
-    expected = head_of(&head.terms);
-    if (memcmp(&head, &expected, sizeof head) != 0 || !state_path(lock_dir, sizeof lock_dir, "ids") || !make_name() ||
-        !(begun.plan = plan_decode(begun.bytes + sizeof head, begun.length - sizeof head)))
+    if (!terms_of(begun.bytes, &terms) || !state_path(lock_dir, sizeof lock_dir, "ids") || !make_name() ||
+        !(begun.plan = plan_decode(begun.bytes + HEAD, begun.length - HEAD)))
         return false;
     const struct keeper_request request = {.lock_dir = lock_dir};
-    if (head.terms.keeper && keeper_start(&begun.keeper, begun.plan, &request, &ignored) < 0)
+    if (terms.keeper && keeper_start(&begun.keeper, begun.plan, &request, &ignored) < 0)
         return false;
     const struct launch_options options = {.lock_dir = lock_dir,
                                            .name = begun.name,
-                                           .keeper = head.terms.keeper ? &begun.keeper : NULL,
+                                           .keeper = terms.keeper ? &begun.keeper : NULL,
                                            .groups = cgroup_found,
-                                           .groups_late = head.terms.groups_late,
-                                           .pin = head.terms.pin,
+                                           .groups_late = terms.groups_late,
+                                           .pin = terms.pin,
                                            .flows = -1,
                                            .signals = true};
     begun.running = launch(begun.plan, &options, &begun.sandbox, &ignored) == 0;
@@ -145,11 +151,12 @@ void head_start_begin(int argc, char **argv)
 
 static bool is_kept(const struct plan *plan, const struct head_start_terms *terms)
 {
-    const struct kept_head head = head_of(terms);
+    char head[HEAD];
     size_t length = 0;
+    head_of(terms, head);
     cleanup_free char *bytes = plan_encode(plan, &length);
-    return bytes && begun.bytes && begun.length == sizeof head + length &&
-           memcmp(begun.bytes, &head, sizeof head) == 0 && memcmp(begun.bytes + sizeof head, bytes, length) == 0;
+    return bytes && begun.bytes && begun.length == HEAD + length && memcmp(begun.bytes, head, HEAD) == 0 &&
+           memcmp(begun.bytes + HEAD, bytes, length) == 0;
 }
 
 bool head_start_take(const struct plan *plan, const struct head_start_terms *terms, struct sandbox *sandbox,
@@ -175,12 +182,13 @@ bool head_start_take(const struct plan *plan, const struct head_start_terms *ter
 
 void head_start_keep(const struct plan *plan, const struct head_start_terms *terms)
 {
-    const struct kept_head head = head_of(terms);
+    char head[HEAD];
     char new_path[PATH_MAX + 16];
     size_t length = 0;
     if (!begun.path[0] || is_kept(plan, terms))
         return;
     cleanup_free char *bytes = plan_encode(plan, &length);
+    head_of(terms, head);
     char *slash = strrchr(begun.path, '/');
     *slash = '\0';
     mkdir(begun.path, 0700);
@@ -189,8 +197,7 @@ void head_start_keep(const struct plan *plan, const struct head_start_terms *ter
     cleanup_fd int fd = bytes ? open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
     if (fd < 0)
         return;
-    if (util_write_all(fd, &head, sizeof head) < 0 || util_write_all(fd, bytes, length) < 0 ||
-        rename(new_path, begun.path) < 0)
+    if (util_write_all(fd, head, HEAD) < 0 || util_write_all(fd, bytes, length) < 0 || rename(new_path, begun.path) < 0)
         unlink(new_path);
 }
 

@@ -64,7 +64,8 @@ static void text(struct walk *w, char **value)
     void *bytes = *value;
     block(w, &bytes, &size);
     *value = bytes;
-    w->failed = w->failed || strlen(*value) != size;
+    if (!bytes || strlen(bytes) != size)
+        w->failed = true;
 }
 
 #define NUMBER(w, field)                                                                                               \

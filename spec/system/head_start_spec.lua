@@ -78,7 +78,7 @@ describe("a head start", function()
     ["cut short"] = "truncate -s 900 $f",
     ["longer"] = "echo more >> $f",
     ["noise"] = "head -c 4096 /dev/urandom > $f",
-    ["noise behind a true head"] = "head -c 48 $f > $f.2 && head -c 4096 /dev/urandom >> $f.2 && mv $f.2 $f && chmod 600 $f",
+    ["noise behind a true head"] = "head -c 80 $f > $f.2 && head -c 4096 /dev/urandom >> $f.2 && mv $f.2 $f && chmod 600 $f",
     ["a link"] = "mv $f $f.2 && ln -s $f.2 $f",
     ["a fifo"] = "rm $f && mkfifo $f",
     ["a directory"] = "rm $f && mkdir $f",
