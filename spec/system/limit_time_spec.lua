@@ -19,9 +19,11 @@ describe("the time limit (probe 92)", function()
     ["a sleeper"] = "exec sleep 100",
     ["a busy loop"] = "while :; do :; done",
     ["one that ignores SIGTERM"] = "trap '' TERM INT HUP; while :; do sleep 0.1; done",
-    ["one that starts anew at SIGTERM"] = "trap 'exec sh -c \"trap : TERM; while :; do sleep 0.1; done\"' TERM; while :; do sleep 0.1; done",
+    ["one that starts anew at SIGTERM"] =
+      "trap 'exec sh -c \"trap : TERM; while :; do sleep 0.1; done\"' TERM; while :; do sleep 0.1; done",
     ["one that has stopped itself"] = "kill -STOP $$; sleep 100",
-    ["a tree that has stopped, in sessions of its own"] = "for i in 1 2 3; do setsid sh -c 'kill -STOP $$; sleep 100' & done; kill -STOP $$",
+    ["a tree that has stopped, in sessions of its own"] =
+      "for i in 1 2 3; do setsid sh -c 'kill -STOP $$; sleep 100' & done; kill -STOP $$",
     ["a command whose daemons hold its output"] = "for i in 1 2 3; do setsid sh -c 'trap \"\" TERM; sleep 100' & done; wait",
     ["a flood of output"] = "yes & yes >&2 & yes",
   }

@@ -12,7 +12,7 @@ shift
 cd "$(dirname "$0")/../.."
 PATH=$PATH:/usr/sbin:/sbin
 
-LIMIT_SECONDS=1500
+LIMIT_SECONDS=1800
 MEMORY_MB=3072
 DISK=8G
 
