@@ -3,6 +3,7 @@
 #   make            build/moonbox and build/lib/moonbox/core.so
 #   make demo       a real task on a real repository, start to end
 #   make test       the whole suite; as root: as root and as an ordinary user
+#   make test-vm    specs under a stock kernel with control groups of version 2, in a virtual machine
 #   make check      linters, formatting, warnings
 #   make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make fuzz       each target of spec/fuzz for SECONDS=60
@@ -29,6 +30,7 @@ ifeq ($(MOONBOX_MUST_RUN),1)
 NEED_TEST += box:javac=default-jdk-headless box:musl-gcc=musl-tools /usr/bin/pip3=python3-pip \
 	/usr/lib/python3/dist-packages/requests=python3-requests pg_createcluster=postgresql
 endif
+NEED_VM = qemu-system-x86_64=qemu-system-x86 busybox=busybox-static modprobe=kmod xz=xz-utils mke2fs=e2fsprogs
 NEED_CHECK = luacheck=lua-check clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck
 NEED_BENCH = bwrap=bubblewrap setpriv=util-linux ip=iproute2 nft=nftables slirp4netns=slirp4netns pasta=passt
 
@@ -64,7 +66,7 @@ CORE_OBJECTS = $(CORE:core/%.c=$(B)/core/%.o) $(GATEWAY:core/%.c=$(B)/%.o) $(BIN
 HEADERS = $(wildcard core/*.h core/gateway/*.h core/bind/*.h)
 
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-SCRIPTS = .ci/run $(wildcard examples/demo/*.sh spec/run/*.sh spec/bench/*.sh)
+SCRIPTS = .ci/run $(wildcard examples/demo/*.sh spec/run/*.sh spec/vm/*.sh spec/bench/*.sh) spec/vm/init
 TIDY = $(filter-out core/seccomp_gen.c,$(wildcard core/*.c)) $(GATEWAY) $(BIND)
 FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch] spec/fuzz/*.[ch] \
 	spec/bench/*.c)
@@ -90,8 +92,8 @@ define need
 	>/dev/null 2>&1 || missing="$$missing $${pair#*=}"; done; sh spec/run/packages.sh $$missing
 endef
 
-.PHONY: all setup-build setup-demo setup-test setup-check setup-bench demo test check lint-lua lint-c lint-format \
-	lint-shell asan fuzz bench install uninstall clean
+.PHONY: all setup-build setup-demo setup-test setup-vm setup-check setup-bench demo test test-vm check lint-lua \
+	lint-c lint-format lint-shell asan fuzz bench install uninstall clean
 all: $(B)/moonbox $(B)/lib/moonbox/core.so
 	@:
 
@@ -165,6 +167,9 @@ setup-demo: setup-build
 setup-test: setup-build
 	$(call need,$(NEED_TEST))
 
+setup-vm: setup-test
+	$(call need,$(NEED_VM))
+
 setup-check: setup-build
 	$(call need,$(NEED_CHECK))
 
@@ -182,6 +187,10 @@ test: setup-test
 	$(AGAIN) all
 	$(AGAIN) -s $(B)/failpoints/moonbox B=$(B)/failpoints CFLAGS='$(CFLAGS) -DMOONBOX_FAILPOINTS' say=@:
 	@sh spec/run/all.sh $(B) $(SPECS)
+
+test-vm: setup-vm
+	$(AGAIN) all
+	@sh spec/vm/run.sh $(B) $(SPECS)
 
 # Sanitizers want the libraries dynamic, and a build of their own.
 asan: setup-test

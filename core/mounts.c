@@ -102,7 +102,12 @@ int mounts_map_owner(int fd, unsigned host_uid, unsigned host_gid, unsigned uid,
     if (userns < 0)
         return err_sys(err, "make the id map of a mount");
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns};
-    if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
-        return err_sys(err, "map the owner of a mount");
-    return 0;
+    if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0)
+        return 0;
+    /* mount_setattr(2), "ID-mapped mounts": EINVAL where the filesystem has none. */
+    if (errno == EINVAL)
+        return err_set(err, EINVAL,
+                       "map the owner of a mount: its filesystem can't do that under this kernel (ext4, xfs "
+                       "and btrfs can, tmpfs from Linux 6.3 on); bind from one that can");
+    return err_sys(err, "map the owner of a mount");
 }

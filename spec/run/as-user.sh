@@ -1,7 +1,7 @@
 #!/bin/sh
 # as-user.sh BUILD COMMAND...: as root, runs a command as the ordinary user moonbox-test (made when absent), at the top
 # of the checkout or, where he can't read that, of a copy. In it, MOONBOX_RESULTS is his to write. Only the variables
-# below are handed on.
+# below are handed on. With MOONBOX_DELEGATE=1, as in spec/vm, it has a delegated control group.
 set -eu
 user=moonbox-test
 build=$1
@@ -18,7 +18,7 @@ chmod 755 "$work"
 mkdir "$work/home"
 
 as_user() {
-    setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all "$@"
+    ${MOONBOX_DELEGATE:+sh spec/vm/delegate.sh "$user"} setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all "$@"
 }
 if [ "$build" = build ] && as_user test -r "$PWD/spec/run/suite.sh" -a -x "$PWD/build/moonbox" 2>/dev/null; then
     top=$PWD

@@ -7,5 +7,5 @@ cd "$(dirname "$0")/../.."
 
 mkdir -p "$dest/build"
 tar --exclude=./.git --exclude=./build -cf - . | tar -C "$dest" -xf -
-tar -C "$build" --exclude=./asan --exclude=./tidy --exclude=./fuzz -cf - . | tar -C "$dest/build" -xf -
+tar -C "$build" --exclude=./asan --exclude=./tidy --exclude=./fuzz --exclude=./vm -cf - . | tar -C "$dest/build" -xf -
 chmod -R a+rX,go-w "$dest"
