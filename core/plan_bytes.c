@@ -60,7 +60,7 @@ static void text(struct walk *w, char **value)
     raw(w, &present, sizeof present);
     if (!present || w->failed)
         return;
-    uint64_t size = w->writing ? strlen(*value) : 0;
+    uint64_t size = w->writing && *value ? strlen(*value) : 0;
     void *bytes = *value;
     block(w, &bytes, &size);
     *value = bytes;
