@@ -98,12 +98,15 @@ static int outer_ids(struct child *c, struct err *err)
     return 0;
 }
 
-/* Sandboxes go before the machine's own services when memory runs out (proc(5), oom_score_adj). */
+/* Sandboxes go before the machine's own services when memory runs out (proc(5), oom_score_adj). Our files in /proc are
+ * ours while we are dumpable, which no tenant can use yet. */
 static int first_to_go(struct child *c, struct err *err)
 {
     (void)c;
     enum { SANDBOX_SCORE = 200 };
     char text[16];
+    if (prctl(PR_SET_DUMPABLE, 1) < 0)
+        return err_sys(err, "become dumpable");
     if (util_read_file(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) < 0)
         return err_sys(err, "read oom_score_adj");
     if (atoi(text) >= SANDBOX_SCORE)
@@ -303,7 +306,7 @@ static const struct {
     {"reset the signals", reset_signals},
     {"start a session", new_session},
     {"leave the caller's scheduling class", ordinary_scheduling},
-    /* A change of ids makes a process undumpable, and its files in /proc root's: proc(5). */
+    /* The change of ids below makes a process undumpable, and its files in /proc root's: proc(5). */
     {"offer to the out-of-memory killer", first_to_go},
     {"open the storage folder", open_storage},
     {"take the outer namespace's ids", outer_ids},

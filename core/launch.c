@@ -26,6 +26,7 @@
 #include "child.h"
 #include "failpoint.h"
 #include "mounts.h"
+#include "owner.h"
 #include "sys.h"
 #include "util.h"
 
@@ -175,6 +176,15 @@ static int start_gateway(struct launch *l, struct err *err)
     return result;
 }
 
+static pid_t clone_owned(struct launch *l, uint64_t spaces, struct err *err)
+{
+    int group = cgroup_clone_fd(&l->sandbox->cgroup);
+    if (geteuid() == 0)
+        return owner_clone(l->map->uid_base, spaces, group, &l->sandbox->pidfd, err);
+    pid_t pid = sys_clone3(spaces, group, &l->sandbox->pidfd);
+    return pid < 0 ? err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)") : pid;
+}
+
 static int clone_child(struct launch *l, struct err *err)
 {
     const uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -188,9 +198,9 @@ static int clone_child(struct launch *l, struct err *err)
     if (l->go < 0)
         return err_sys(err, "make an eventfd");
     pid_t supervisor = getpid();
-    pid_t pid = sys_clone3(spaces, cgroup_clone_fd(&l->sandbox->cgroup), &l->sandbox->pidfd);
+    pid_t pid = clone_owned(l, spaces, err);
     if (pid < 0)
-        return err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)");
+        return -1;
     if (pid == 0) {
         close(pair[0]);
         const struct child_request request = {.plan = l->plan,
