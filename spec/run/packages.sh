@@ -22,7 +22,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
     # shellcheck disable=SC2086 # no word at all, or one
-    $become env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends "$@" >>"$log" 2>&1
+    $become env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends "$@" >>"$log" 2>&1
 }
 # A machine that was never updated knows no packages.
 if ! apt install "$@" && ! { apt update && apt install "$@"; }; then
