@@ -157,7 +157,7 @@ describe("processes", function()
       opened.plan.limits.grace = 1
       hold_up(opened)
       local outcome
-      for _ = 1, 200 do
+      for _ = 1, 2000 do
         outcome = opened:exec { run = { "/bin/true" }, time = 0.5 }
         if outcome.ended_by then break end
       end
@@ -174,7 +174,7 @@ describe("processes", function()
       opened.groups = { unified = "", cpu = none, memory = none, pids = none }
       hold_up(opened)
       local outcome
-      for _ = 1, 200 do
+      for _ = 1, 2000 do
         outcome = opened:exec { run = { "/bin/true" }, time = 30 }
         if outcome.ended_by then break end
       end
