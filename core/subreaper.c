@@ -141,6 +141,11 @@ void subreaper_signal(struct subreaper *subreaper, int signal)
     subreaper->ending = true;
     const struct target target = {.parent = subreaper->pid};
     signal_all(&target, signal);
+    if (signal != SIGKILL)
+        return;
+    /* A tenant may have stopped it; one that still does not end by the next SIGKILL is being stopped again. */
+    kill(subreaper->pid, subreaper->killed ? SIGKILL : SIGCONT);
+    subreaper->killed = true;
 }
 
 void subreaper_avenge(const struct subreaper *subreaper, const pid_t *spared, size_t n)

@@ -21,6 +21,7 @@ struct subreaper {
     uint64_t since; /* when it began: proc(5), field 22 of stat */
     pid_t leader;   /* the command */
     bool ending;    /* set by init: it waits for all that is below it, not for the command alone */
+    bool killed;    /* what is below it has been sent SIGKILL */
     bool done;      /* `status` and `usage` are those of the command */
     int status;
     struct rusage usage;
@@ -31,7 +32,8 @@ struct subreaper {
 struct subreaper *subreaper_start(const struct command *command, int socket, uint32_t id);
 void subreaper_free(struct subreaper *subreaper);
 
-/* Sends a signal to everything below it; SIGKILL again and again until nothing there lives. */
+/* Sends a signal to everything below it; SIGKILL again and again until nothing there lives, and the second time to itself,
+ * too. */
 void subreaper_signal(struct subreaper *subreaper, int signal);
 
 /* The process was killed from inside before the command had ended, and what was below it is init's now: kills all that began
