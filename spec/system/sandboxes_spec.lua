@@ -119,7 +119,7 @@ describe("sandboxes by id", function()
   end
 
   -- What was killed on a busy machine may take a moment to die.
-  local function none(name, text)
+  local function is_gone(name, text)
     return box.wait_for(function() return count(name, text) == 0 end, 5)
   end
 
@@ -129,8 +129,8 @@ describe("sandboxes by id", function()
     local slow = run("exec", "trees", "--timeout", "1s", "--", "sh", "-c", "for i in $(seq 200); do setsid -f sleep 4332; done; "
       .. "setsid sh -c 'trap \"\" TERM; (setsid -f sh -c \"while :; do sleep 1; done\"); sleep 4332' & sleep 4333")
     assert.equal(124, slow.code)
-    assert.is_true(none("trees", "sleep 4332"))
-    assert.is_true(none("trees", "sleep 4333"))
+    assert.is_true(is_gone("trees", "sleep 4332"))
+    assert.is_true(is_gone("trees", "sleep 4333"))
     assert.equal(1, count("trees", "sleep 4331"), "another command's daemon goes on")
     -- Control: one that ends before its time leaves what it has started.
     assert.equal(3, run("exec", "trees", "--timeout", "60s", "--", "sh", "-c", "setsid -f sleep 4334; exit 3").code)
@@ -145,8 +145,8 @@ describe("sandboxes by id", function()
     local done = run("exec", "reaper", "--timeout", "60s", "--", "sh", "-c",
       "setsid -f sleep 4336; kill -9 $PPID; sleep 4337")
     assert.equal(137, done.code)
-    assert.is_true(none("reaper", "sleep 4336"))
-    assert.is_true(none("reaper", "sleep 4337"))
+    assert.is_true(is_gone("reaper", "sleep 4336"))
+    assert.is_true(is_gone("reaper", "sleep 4337"))
     assert.equal(1, count("reaper", "sleep 4335"), "what was there before goes on")
     -- Control: without a time there is no such process, and its parent can't be killed.
     assert.equal(0, run("exec", "reaper", "--", "sh", "-c", "kill -9 $PPID; exit 0").code)
@@ -157,13 +157,13 @@ describe("sandboxes by id", function()
     create("held")
     local once = run("exec", "held", "--timeout", "1s", "--", "sh", "-c", "setsid -f sleep 4341; kill -STOP $PPID; sleep 4342")
     assert.equal(124, once.code)
-    assert.is_true(none("held", "sleep 4341"))
+    assert.is_true(is_gone("held", "sleep 4341"))
     -- Somebody else of the sandbox stops it whenever it goes on.
     assert.equal(0, run("exec", "held", "--", "sh", "-c", "setsid -f sh -c 'sleep 0.5; while :; do "
       .. "for p in $(grep -lx moonbox-reaper /proc/[1-9]*/comm); do p=${p%/comm}; kill -STOP ${p#/proc/}; done; done' "
       .. "</dev/null >/dev/null 2>&1").code)
     assert.equal(124, run("exec", "held", "--timeout", "1s", "--", "sleep", "4343").code)
-    assert.is_true(none("held", "sleep 4343"))
+    assert.is_true(is_gone("held", "sleep 4343"))
     run("destroy", "held")
   end)
 
