@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -29,6 +30,8 @@ static struct {
     struct plan *plan;
     struct keeper keeper;
     struct sandbox sandbox;
+    sigset_t signals; /* blocked before, and what SIGPIPE did: a launch changes both */
+    struct sigaction pipe;
 } begun;
 
 #define FORMAT "moonbox head start 1 "
@@ -145,6 +148,8 @@ void head_start_begin(int argc, char **argv)
     }
     begun.keeper = KEEPER_NONE;
     begun.pending = true;
+    sigprocmask(SIG_BLOCK, NULL, &begun.signals);
+    sigaction(SIGPIPE, NULL, &begun.pipe);
     if (!read_kept() || !launch_kept())
         head_start_drop();
 }
@@ -194,6 +199,7 @@ void head_start_keep(const struct plan *plan, const struct head_start_terms *ter
     mkdir(begun.path, 0700);
     *slash = '/';
     snprintf(new_path, sizeof new_path, "%s.%d", begun.path, getpid());
+    unlink(new_path); /* of an earlier process of this pid that was killed */
     cleanup_fd int fd = bytes ? open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
     if (fd < 0)
         return;
@@ -210,5 +216,7 @@ void head_start_drop(void)
         sandbox_close(&begun.sandbox, &ignored);
     keeper_stop(&begun.keeper, &ignored);
     plan_free(steal_ptr(&begun.plan));
+    sigaction(SIGPIPE, &begun.pipe, NULL);
+    sigprocmask(SIG_SETMASK, &begun.signals, NULL);
     begun.pending = begun.running = false;
 }

@@ -163,7 +163,7 @@ static void report_exit(struct init *init, size_t i, int status, const struct ru
     exited.peak_rss = (uint64_t)usage->ru_maxrss * 1024;
     struct entry entry = init->entries[i];
     init->entries[i] = init->entries[--init->n];
-    if (tree && !done)
+    if (tree && (!done || WIFSIGNALED(status)))
         avenge(init, tree);
     subreaper_free(entry.tree);
     reply(init, WIRE_EXITED, entry.id, &exited, sizeof exited, -1);

@@ -91,8 +91,10 @@ int main(int argc, char **argv)
 {
     int code = EXIT_INTERNAL;
     for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && !keep_standard_descriptors())
+        if (fcntl(fd, F_GETFD) < 0 && !keep_standard_descriptors()) {
+            fprintf(stderr, "moonbox: descriptor %d is closed, and /dev/null can't be opened in its place\n", fd);
             return code;
+        }
     if (quick_exec(argc, argv, &code))
         return code;
     arguments_note(argc, argv);

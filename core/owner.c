@@ -18,7 +18,9 @@ static int become(uid_t uid, cap_t capabilities)
 pid_t owner_clone(uid_t owner, uint64_t flags, int cgroup_fd, int *pidfd, struct err *err)
 {
     cap_t capabilities = cap_get_proc();
-    int dumpable = prctl(PR_GET_DUMPABLE), failed = 0;
+    int dumpable = prctl(PR_GET_DUMPABLE), failed = 0, death_signal = 0;
+    pid_t parent = getppid();
+    prctl(PR_GET_PDEATHSIG, &death_signal);
     if (!capabilities)
         return err_sys(err, "read the capabilities");
     pid_t pid = become(owner, capabilities) < 0 ? -1 : sys_clone3(flags, cgroup_fd, pidfd);
@@ -31,6 +33,12 @@ pid_t owner_clone(uid_t owner, uint64_t flags, int cgroup_fd, int *pidfd, struct
         _exit(70);
     if (dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1);
+    /* Whoever started us may want us to die with him, and a change of ids forgets that (PR_SET_PDEATHSIG, prctl(2)). */
+    if (death_signal > 0) {
+        prctl(PR_SET_PDEATHSIG, death_signal);
+        if (getppid() != parent)
+            raise(death_signal);
+    }
     cap_free(capabilities);
     errno = failed;
     return pid < 0 ? err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)") : pid;

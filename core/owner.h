@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 /* sys_clone3 with CLONE_NEWUSER in `flags`, as effective user `owner` and with the caller's capabilities, for root only. The
- * caller is root again when it returns; the child is not. Returns as fork(2) does, -1 with err set.
+ * caller is root again when it returns, as dumpable and as bound to its parent as before; the child is not. Returns as fork(2) does, -1 with err set.
  * Must not: change another thread's ids, so the caller has one. */
 pid_t owner_clone(uid_t owner, uint64_t flags, int cgroup_fd, int *pidfd, struct err *err);
 

@@ -80,7 +80,7 @@ static void find_mounts(struct walk *walk, int process)
         struct statx st;
         if (walk->plan->mounts[i].kind == MOUNT_WRITABLE &&
             snprintf(path, sizeof path, "root%s", walk->plan->mounts[i].target) < (int)sizeof path &&
-            statx(process, path, AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) == 0)
+            statx(process, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0)
             walk->mounts[walk->n_mounts++] = st.stx_mnt_id;
     }
 }
@@ -103,7 +103,8 @@ static void look_at_thread(struct walk *walk, int threads, const char *thread)
     for (struct dirent *entry; dir && (entry = readdir(dir)) && !out_of_time(walk);) {
         struct statx st;
         if (entry->d_name[0] != '.' &&
-            statx(dirfd(dir), entry->d_name, AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_MNT_ID, &st) == 0 &&
+            statx(dirfd(dir), entry->d_name, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID,
+                  &st) == 0 &&
             is_ours(walk, &st))
             add_file(walk, &st);
     }

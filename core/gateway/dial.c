@@ -190,6 +190,7 @@ static int open_socket(struct conn *conn, const struct address *address)
     if (fd < 0)
         return -1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on); /* urgent bytes are bytes like others here */
     /* A far end that is gone without a word is noticed after the host's time for that (tcp(7), tcp_keepalive_time). */
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (connect(fd, (struct sockaddr *)&to, length) == 0 || errno == EINPROGRESS)

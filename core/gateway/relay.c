@@ -393,9 +393,6 @@ static bool broke_after_end(const struct side *side)
 /* The urgent byte goes on in its place among the others (RFC 6093 section 6), as no urgent one. */
 static void see_urgent(struct side *side)
 {
-    const int on = 1;
-    if (!side->urgent)
-        setsockopt(side->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
     side->urgent = true;
 }
 
