@@ -138,26 +138,6 @@ local function tell_published(box)
   return box
 end
 
--- What must be the same, beside the plan, for a sandbox that `moonbox exec` began before Lua was there
--- (core/head_start). Nil where that can't be one: it has no network, no hooks, and nothing on the host but processes
--- and control groups.
-local function head_start_terms(box, options)
-  local plan, groups = box.plan, box.groups
-  if not (options.early and options.signals) or options.storage or options.id or box.disk ~= "memory"
-    or plan.network.mode ~= "none" or #(plan.hooks or {}) > 0 then
-    return nil
-  end
-  return { pin = require("moonbox.holding").pin(plan, groups),
-    keeper = groups.unified ~= "" or groups.memory.version > 0, groups_late = groups.unified == "" }
-end
-
--- Takes such a sandbox. One that does not fit ends here, before anything else of this one is made.
-local function take_head_start(box, terms)
-  if not terms then return core.head_start.drop() end
-  local running, name, keeper = core.head_start.take(box.handle, terms)
-  if running then box.running, box.id, box.keeper, box.own_keeper = running, name, keeper, keeper end
-end
-
 local function launch(box, options)
   local flows, step, connect = network_options(box.plan, options)
   return core.launch(box.handle, { flows = flows, step = step, connect = connect, lock_dir = box.root .. "/ids",
@@ -179,8 +159,9 @@ local function open_new(plan, options)
     disk = require("moonbox.disk").kind(plan) }, Box)
   why = no_room(box)
   if why then return nil, why, M.CANNOT end
-  local terms = head_start_terms(box, options)
-  take_head_start(box, terms)
+  local head_start = require "moonbox.head_start"
+  local terms = head_start.terms(box, options)
+  head_start.take(box, terms)
   -- Before anything of the sandbox is there (a head start has no hooks): their process then holds nothing of it.
   box.monitor, message = require("moonbox.monitor").new(box, options.on_event ~= nil)
   if not box.monitor then return nil, message, M.NOT_STARTED end
