@@ -15,8 +15,8 @@ function M.terms(box, options)
     keeper = groups.unified ~= "" or groups.memory.version > 0, groups_late = groups.unified == "" }
 end
 
---- Makes it the box's: `running`, `id` and its keeper. One that does not fit ends here, before anything else of this box
--- is made.
+--- Makes it the box's: `running`, `id` and its keeper. One that does not fit ends here, before anything else of this
+-- box is made.
 function M.take(box, terms)
   if not terms then return core.head_start.drop() end
   local running, name, keeper = core.head_start.take(box.handle, terms)
