@@ -7,6 +7,7 @@
 #include "state_path.h"
 #include "util.h"
 #include "version.h"
+#include "warrant.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* A file: a line of text that tells the terms, padded with NULs to HEAD bytes, then the plan's bytes. */
+/* A file: a line of text that tells the terms and the length of the warrant, padded with NULs to HEAD bytes, the warrant,
+ * and the plan's bytes. */
 enum { NAME_BYTES = 8, HEAD = 80, LARGEST = 1 << 20 };
 
 static struct {
@@ -27,34 +29,37 @@ static struct {
     char name[2 * NAME_BYTES + 1];
     char *bytes; /* of the file */
     size_t length;
+    size_t warrant; /* of these, after the head */
     struct plan *plan;
     struct keeper keeper;
     struct sandbox sandbox;
+    uint32_t command; /* that was started already, 0 none; and when */
+    double began;
     sigset_t signals; /* blocked before, and what SIGPIPE did: a launch changes both */
     struct sigaction pipe;
 } begun;
 
-#define FORMAT "moonbox head start 1 "
+#define FORMAT "moonbox head start 2 "
 
-static void head_of(const struct head_start_terms *terms, char head[HEAD])
+static void head_of(const struct head_start_terms *terms, size_t warrant, char head[HEAD])
 {
     memset(head, 0, HEAD);
-    snprintf(head, HEAD, FORMAT MOONBOX_VERSION " pin %d keeper %d late %d\n", terms->pin, terms->keeper,
-             terms->groups_late);
+    snprintf(head, HEAD, FORMAT MOONBOX_VERSION " pin %d keeper %d late %d warrant %zu\n", terms->pin, terms->keeper,
+             terms->groups_late, warrant);
 }
 
 /* False when they are not exactly as head_of writes them. */
-static bool terms_of(const char *bytes, struct head_start_terms *terms)
+static bool terms_of(const char *bytes, struct head_start_terms *terms, size_t *warrant)
 {
     char head[HEAD], expected[HEAD];
     int keeper, late;
     memcpy(head, bytes, HEAD);
     head[HEAD - 1] = '\0';
-    if (sscanf(head, FORMAT "%*s pin %d keeper %d late %d", &terms->pin, &keeper, &late) != 3)
+    if (sscanf(head, FORMAT "%*s pin %d keeper %d late %d warrant %zu", &terms->pin, &keeper, &late, warrant) != 4)
         return false;
     terms->keeper = keeper != 0;
     terms->groups_late = late != 0;
-    head_of(terms, expected);
+    head_of(terms, *warrant, expected);
     return memcmp(bytes, expected, HEAD) == 0;
 }
 
@@ -82,14 +87,11 @@ static const char *policy_of(int argc, char **argv)
     return policy;
 }
 
-/* FNV-1a: names a file; what it holds is compared in full. */
+/* What a file of such a name holds is compared in full. */
 static bool find_path(const char *policy)
 {
-    uint64_t hash = 0xcbf29ce484222325;
     char below[64];
-    for (const char *c = policy; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3;
-    snprintf(below, sizeof below, "cache/start-%016llx", (unsigned long long)hash);
+    snprintf(below, sizeof below, "cache/start-%016llx", (unsigned long long)util_hash(policy, strlen(policy)));
     return state_path(begun.path, sizeof begun.path, below);
 }
 
@@ -121,8 +123,12 @@ static bool launch_kept(void)
     char lock_dir[PATH_MAX];
     struct head_start_terms terms;
     struct err ignored;
-    if (!terms_of(begun.bytes, &terms) || !state_path(lock_dir, sizeof lock_dir, "ids") || !make_name() ||
-        !(begun.plan = plan_decode(begun.bytes + HEAD, begun.length - HEAD)))
+    if (!terms_of(begun.bytes, &terms, &begun.warrant) || begun.warrant > begun.length - HEAD ||
+        !state_path(lock_dir, sizeof lock_dir, "ids") || !make_name())
+        return false;
+    size_t before = HEAD + begun.warrant;
+    begun.plan = plan_decode(begun.bytes + before, begun.length - before);
+    if (!begun.plan)
         return false;
     const struct keeper_request request = {.lock_dir = lock_dir};
     if (terms.keeper && keeper_start(&begun.keeper, begun.plan, &request, &ignored) < 0)
@@ -154,69 +160,115 @@ void head_start_begin(int argc, char **argv)
         head_start_drop();
 }
 
-static bool is_kept(const struct plan *plan, const struct head_start_terms *terms)
+bool head_start_look(struct head_start_view *view)
 {
-    char head[HEAD];
-    size_t length = 0;
-    head_of(terms, head);
-    cleanup_free char *bytes = plan_encode(plan, &length);
-    return bytes && begun.bytes && begun.length == HEAD + length && memcmp(begun.bytes, head, HEAD) == 0 &&
-           memcmp(begun.bytes + HEAD, bytes, length) == 0;
+    if (!begun.pending || !begun.running)
+        return false;
+    *view = (struct head_start_view){&begun.sandbox, begun.bytes + HEAD, begun.warrant};
+    return true;
 }
 
-bool head_start_take(const struct plan *plan, const struct head_start_terms *terms, struct sandbox *sandbox,
-                     struct keeper *keeper, char *name)
+void head_start_started(uint32_t id, double began)
 {
+    begun.command = id;
+    begun.began = began;
+}
+
+/* `bytes` are the plan's. */
+static bool is_kept(const struct head_start_terms *terms, const char *bytes, size_t length)
+{
+    char head[HEAD];
+    if (!begun.plan)
+        return false;
+    head_of(terms, begun.warrant, head);
+    return begun.length == HEAD + begun.warrant + length && memcmp(begun.bytes, head, HEAD) == 0 &&
+           memcmp(begun.bytes + HEAD + begun.warrant, bytes, length) == 0;
+}
+
+static bool fits(const struct plan *plan, const struct head_start_terms *terms)
+{
+    size_t length = 0;
     struct err ignored;
-    if (!begun.pending || !begun.running || !is_kept(plan, terms)) {
+    cleanup_free char *bytes = plan_encode(plan, &length);
+    return bytes && begun.running && is_kept(terms, bytes, length) && failpoint("head start", "take", &ignored) == 0;
+}
+
+int head_start_take(const struct plan *plan, const struct head_start_terms *terms, struct sandbox *sandbox,
+                    struct keeper *keeper, struct head_start_taken *taken)
+{
+    if (!begun.pending || !fits(plan, terms)) {
+        bool ran = begun.pending && begun.command != 0;
         head_start_drop();
-        return false;
-    }
-    if (failpoint("head start", "take", &ignored) < 0) {
-        head_start_drop();
-        return false;
+        if (ran)
+            unlink(begun.path);
+        return ran ? -1 : 0;
     }
     *sandbox = begun.sandbox;
     *keeper = begun.keeper;
     sandbox->plan = plan;
     sandbox->keeper = sandbox->keeper ? keeper : NULL;
-    memcpy(name, begun.name, sizeof begun.name);
+    *taken = (struct head_start_taken){.command = begun.command, .began = begun.began};
+    memcpy(taken->name, begun.name, sizeof begun.name);
     begun.pending = false;
-    return true;
+    return 1;
 }
 
-void head_start_keep(const struct plan *plan, const struct head_start_terms *terms)
+static void write_kept(const char *head, const char *warrant, size_t warrant_length, const char *bytes, size_t length)
 {
-    char head[HEAD];
     char new_path[PATH_MAX + 16];
-    size_t length = 0;
-    if (!begun.path[0] || is_kept(plan, terms))
-        return;
-    cleanup_free char *bytes = plan_encode(plan, &length);
-    head_of(terms, head);
     char *slash = strrchr(begun.path, '/');
     *slash = '\0';
     mkdir(begun.path, 0700);
     *slash = '/';
     snprintf(new_path, sizeof new_path, "%s.%d", begun.path, getpid());
     unlink(new_path); /* of an earlier process of this pid that was killed */
-    cleanup_fd int fd = bytes ? open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600) : -1;
+    cleanup_fd int fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
-    if (util_write_all(fd, head, HEAD) < 0 || util_write_all(fd, bytes, length) < 0 || rename(new_path, begun.path) < 0)
+    if (util_write_all(fd, head, HEAD) < 0 || util_write_all(fd, warrant, warrant_length) < 0 ||
+        util_write_all(fd, bytes, length) < 0 || rename(new_path, begun.path) < 0)
         unlink(new_path);
+}
+
+void head_start_keep(const struct plan *plan, const struct head_start_terms *terms, const char *files,
+                     size_t files_length)
+{
+    char head[HEAD];
+    size_t length = 0, warrant_length = 0;
+    cleanup_free char *bytes = plan_encode(plan, &length);
+    if (!begun.path[0] || !bytes)
+        return;
+    cleanup_free char *warrant = warrant_write(plan, files, files_length, &warrant_length);
+    if (!warrant)
+        warrant_length = 0;
+    if (is_kept(terms, bytes, length) && warrant_length == begun.warrant &&
+        (!warrant || memcmp(warrant, begun.bytes + HEAD, warrant_length) == 0))
+        return;
+    head_of(terms, warrant_length, head);
+    write_kept(head, warrant, warrant_length, bytes, length);
+}
+
+/* Trouble in err, and what was before the beginning is again. */
+static int end(struct err *err)
+{
+    struct err ignored;
+    int result = begun.running ? sandbox_close(&begun.sandbox, err) : 0;
+    if (keeper_stop(&begun.keeper, result < 0 ? &ignored : err) < 0)
+        result = -1;
+    sigaction(SIGPIPE, &begun.pipe, NULL);
+    sigprocmask(SIG_SETMASK, &begun.signals, NULL);
+    begun.pending = begun.running = false;
+    return result;
 }
 
 void head_start_drop(void)
 {
     struct err ignored;
-    if (!begun.pending)
-        return;
-    if (begun.running)
-        sandbox_close(&begun.sandbox, &ignored);
-    keeper_stop(&begun.keeper, &ignored);
-    plan_free(steal_ptr(&begun.plan));
-    sigaction(SIGPIPE, &begun.pipe, NULL);
-    sigprocmask(SIG_SETMASK, &begun.signals, NULL);
-    begun.pending = begun.running = false;
+    if (begun.pending)
+        end(&ignored);
+}
+
+int head_start_end(struct err *err)
+{
+    return begun.pending ? end(err) : 0;
 }

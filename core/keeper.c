@@ -225,9 +225,34 @@ int keeper_start(struct keeper *keeper, const struct plan *plan, const struct ke
     return err_wrap(err, "%s", path);
 }
 
+static int wait_for(struct keeper *keeper, struct err *err)
+{
+    siginfo_t info;
+    int waited;
+    do {
+        waited = waitid(P_PIDFD, (id_t)keeper->pidfd, &info, WEXITED);
+    } while (waited < 0 && errno == EINTR);
+    if (waited < 0)
+        return err_sys(err, "wait for the keeper");
+    if (info.si_code != CLD_EXITED || info.si_status != 0)
+        return err_set(err, 0, "the storage folder's keeper ended abnormally");
+    return 0;
+}
+
+static int end_process(struct keeper *keeper, struct err *err)
+{
+    util_close(&keeper->lifeline);
+    util_close(&keeper->reports);
+    int result = keeper->pidfd >= 0 ? wait_for(keeper, err) : 0;
+    util_close(&keeper->pidfd);
+    return result;
+}
+
 int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err)
 {
     struct job job = {.parent = -1};
+    if (keeper->pidfd >= 0 && keeper->lifeline < 0 && end_process(keeper, err) < 0)
+        return -1;
     if (keeper->pidfd < 0 && spawn(keeper, &job, err) < 0)
         return -1;
     if (util_write_all(keeper->lifeline, path, strlen(path) + 1) < 0)
@@ -257,30 +282,17 @@ int keeper_report(struct keeper *keeper, struct tree_usage *usage)
     }
 }
 
-static int wait_for(struct keeper *keeper, struct err *err)
+void keeper_remove_groups(struct keeper *keeper)
 {
-    siginfo_t info;
-    int waited;
-    do {
-        waited = waitid(P_PIDFD, (id_t)keeper->pidfd, &info, WEXITED);
-    } while (waited < 0 && errno == EINTR);
-    if (waited < 0)
-        return err_sys(err, "wait for the keeper");
-    if (info.si_code != CLD_EXITED || info.si_status != 0)
-        return err_set(err, 0, "the storage folder's keeper ended abnormally");
-    return 0;
+    if (!keeper->path)
+        util_close(&keeper->lifeline);
 }
 
 int keeper_stop(struct keeper *keeper, struct err *err)
 {
-    int result = 0;
-    util_close(&keeper->lifeline);
-    util_close(&keeper->reports);
     util_close(&keeper->folder);
     util_close(&keeper->lock);
-    if (keeper->pidfd >= 0)
-        result = wait_for(keeper, err);
-    util_close(&keeper->pidfd);
+    int result = end_process(keeper, err);
     util_free(&keeper->path);
     image_close(&keeper->image);
     idmap_release(&keeper->map);

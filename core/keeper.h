@@ -57,6 +57,10 @@ int keeper_ask_measure(struct keeper *keeper, struct err *err);
 /* The newest measurement since the last call: 1 = in *usage, 0 = none, -1 = the keeper has died. */
 int keeper_report(struct keeper *keeper, struct tree_usage *usage);
 
+/* Has the process of a keeper without a folder begin to remove the groups and end, and does not wait: the caller removes
+ * them as well, and who is late finds nothing. keeper_watch_group would start another process. */
+void keeper_remove_groups(struct keeper *keeper);
+
 /* Ends the keeper and waits until what it kept is gone. Safe on one that never started (all -1). */
 int keeper_stop(struct keeper *keeper, struct err *err);
 

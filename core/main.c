@@ -1,5 +1,6 @@
 /* main.c - the program `moonbox`: LuaJIT with moonbox's Lua modules inside. */
 #include "arguments.h"
+#include "early_command.h"
 #include "head_start.h"
 #include "modules.h"
 #include "quick.h"
@@ -99,6 +100,8 @@ int main(int argc, char **argv)
         return code;
     arguments_note(argc, argv);
     head_start_begin(argc, argv);
+    if (early_command(argc, argv, &code))
+        return code;
     lua_State *L = luaL_newstate();
     if (!L) {
         fputs("moonbox: out of memory\n", stderr);

@@ -256,6 +256,8 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
         sandbox_forget(sandbox, sandbox->commands);
     wire_reader_free(&sandbox->reader);
     (void)failpoint("close", "remove the control groups", &ignored);
+    if (sandbox->keeper)
+        keeper_remove_groups(sandbox->keeper);
     result = cgroup_destroy(&sandbox->cgroup, err);
     idmap_release(&sandbox->own_map);
     return result;

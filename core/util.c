@@ -105,3 +105,11 @@ int util_copy(char *to, size_t size, const char *from)
     memcpy(to, from, need);
     return 0;
 }
+
+uint64_t util_hash(const void *bytes, size_t count)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < count; i++)
+        hash = (hash ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3;
+    return hash;
+}

@@ -53,6 +53,9 @@ ssize_t util_read_file(int dirfd, const char *path, char *buffer, size_t size);
  * the new numbers are written back. 0, or -1 with errno set. */
 int util_keep_fds(int *fds, int n, int first);
 
+/* FNV-1a, 64 bits: names things and notices accidents; it is no defence against anybody. */
+uint64_t util_hash(const void *bytes, size_t count);
+
 /* Copies a string, refusing to cut it. 0, or -1 with errno = ENAMETOOLONG. */
 int util_copy(char *to, size_t size, const char *from);
 

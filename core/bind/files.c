@@ -1,6 +1,7 @@
 /* files.c - core.sys, the part about files: small, atomic, private. */
 #include "bind.h"
 
+#include "../identity.h"
 #include "../tree.h"
 #include "../util.h"
 
@@ -83,15 +84,12 @@ static int lstat_path(lua_State *L)
 static int identity(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    struct stat st;
-    char text[160];
-    if (stat(path, &st) < 0)
+    char text[IDENTITY_BYTES];
+    time_t changed;
+    if (identity_of(path, text, &changed) < 0)
         return failure(L, "look at", path);
-    snprintf(text, sizeof text, "%llx:%llx:%llx:%lld.%09ld:%lld.%09ld", (unsigned long long)st.st_dev,
-             (unsigned long long)st.st_ino, (unsigned long long)st.st_size, (long long)st.st_mtim.tv_sec,
-             st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
     lua_pushstring(L, text);
-    lua_pushnumber(L, (double)(st.st_mtim.tv_sec > st.st_ctim.tv_sec ? st.st_mtim.tv_sec : st.st_ctim.tv_sec));
+    lua_pushnumber(L, (double)changed);
     return 2;
 }
 

@@ -14,12 +14,13 @@ static struct head_start_terms terms_of(lua_State *L)
                                      .groups_late = bind_bool_field(L, 2, "groups_late")};
 }
 
-/* core.head_start.take(plan, { pin=, keeper=bool, groups_late=bool }) -> sandbox handle, name, keeper handle or nil | nothing */
+/* core.head_start.take(plan, { pin=, keeper=bool, groups_late=bool }) -> sandbox handle, name, keeper handle or nil,
+ * number of the command that runs in it or nil, since when (monotonic seconds) | nothing | false (a command ran) */
 static int take(lua_State *L)
 {
     struct plan *plan = *(struct plan **)luaL_checkudata(L, 1, BIND_PLAN);
     const struct head_start_terms terms = terms_of(L);
-    char name[17];
+    struct head_start_taken taken;
     struct bind_sandbox_handle *handle = bind_new_sandbox(L);
     struct keeper *keeper = lua_newuserdata(L, sizeof *keeper);
     *keeper = KEEPER_NONE;
@@ -32,22 +33,32 @@ static int take(lua_State *L)
     lua_pushvalue(L, at);
     lua_rawseti(L, -2, 2);
     lua_setfenv(L, at - 1);
-    if (!head_start_take(plan, &terms, &handle->sandbox, keeper, name))
-        return 0;
+    int got = head_start_take(plan, &terms, &handle->sandbox, keeper, &taken);
+    if (got <= 0) {
+        lua_pushboolean(L, false);
+        return got < 0 ? 1 : 0;
+    }
     handle->open = true;
     lua_pushvalue(L, at - 1);
-    lua_pushstring(L, name);
-    if (!terms.keeper)
-        return 2;
-    lua_pushvalue(L, at);
-    return 3;
+    lua_pushstring(L, taken.name);
+    if (terms.keeper)
+        lua_pushvalue(L, at);
+    else
+        lua_pushnil(L);
+    if (taken.command == 0)
+        return 3;
+    lua_pushinteger(L, (lua_Integer)taken.command);
+    lua_pushnumber(L, taken.began);
+    return 5;
 }
 
-/* core.head_start.keep(plan, { pin=, keeper=bool, groups_late=bool }) */
+/* core.head_start.keep(plan, { pin=, keeper=bool, groups_late=bool }, files or nil); files as of core/warrant.h */
 static int keep(lua_State *L)
 {
     const struct head_start_terms terms = terms_of(L);
-    head_start_keep(*(struct plan **)luaL_checkudata(L, 1, BIND_PLAN), &terms);
+    size_t length = 0;
+    const char *files = luaL_optlstring(L, 3, "", &length);
+    head_start_keep(*(struct plan **)luaL_checkudata(L, 1, BIND_PLAN), &terms, files, length);
     return 0;
 }
 

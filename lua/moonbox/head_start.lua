@@ -15,12 +15,21 @@ function M.terms(box, options)
     keeper = groups.unified ~= "" or groups.memory.version > 0, groups_late = groups.unified == "" }
 end
 
---- Makes it the box's: `running`, `id` and its keeper. One that does not fit ends here, before anything else of this
--- box is made.
+--- Makes it the box's: `running`, `id` and its keeper; and `started` where a command runs in it already. One that does
+-- not fit ends here, before anything else of this box is made. Nil and a sentence when a command ran in that.
 function M.take(box, terms)
-  if not terms then return core.head_start.drop() end
-  local running, name, keeper = core.head_start.take(box.handle, terms)
+  if not terms then
+    core.head_start.drop()
+    return true
+  end
+  local running, name, keeper, command, began = core.head_start.take(box.handle, terms)
+  if running == false then
+    return nil, "the command ran in a sandbox that is not the policy's, and was ended (a kept plan was spoilt, and is "
+      .. "removed); run it again"
+  end
   if running then box.running, box.id, box.keeper, box.own_keeper = running, name, keeper, keeper end
+  box.started = command and { id = command, began = began }
+  return true
 end
 
 return M

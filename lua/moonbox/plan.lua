@@ -128,13 +128,14 @@ function M.compile(data, host)
 end
 
 --- Begins to load a policy argument, beside this process. Returns a function that returns its plan, or nil and
--- diagnostics.
+-- diagnostics; and, behind a plan and nil, what is known of the policy's files (moonbox.policy, begin).
 function M.begin(argument)
   local finish = require("moonbox.policy").begin(argument, { cached = true })
   return function()
-    local data, diagnostics = finish()
+    local data, diagnostics, files = finish()
     if not data then return nil, diagnostics end
-    return M.compile(data)
+    local plan, wrong = M.compile(data)
+    return plan, wrong, files
   end
 end
 

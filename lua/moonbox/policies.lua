@@ -42,6 +42,16 @@ function M.directory()
     "the shipped policies are not where moonbox looks for them; set MOONBOX_POLICIES to their directory"
 end
 
+--- The files that would make the shipped policies be another directory's, if they were there.
+function M.passed_over()
+  local out = {}
+  for _, directory in ipairs(found and places() or {}) do
+    if directory == found then break end
+    out[#out + 1] = directory .. "/base.lua"
+  end
+  return out
+end
+
 --- Whether a policy argument is a path: it has a slash or ends in .lua, .yaml or .yml.
 function M.is_path(argument)
   return argument:find("/", 1, true) ~= nil or argument:match("%.lua$") ~= nil

@@ -200,9 +200,17 @@ function M.sacrificed(label, options, work)
   return M.begin_sacrificed(label, options, work)()
 end
 
+-- What core.head_start.keep is told of the files of a policy that was kept.
+local function evidence(lines)
+  local out = { lines }
+  for _, path in ipairs(require("moonbox.policies").passed_over()) do out[#out + 1] = "absent " .. path .. "\n" end
+  return table.concat(out)
+end
+
 --- Begins to load a policy: a path or a shipped name. Returns a function that returns its data, or nil and diagnostics
 -- in file order ({ file, line, text }, …; `line` is nil when there is no file). `options.lines` adds `from`, the line
--- of every key; `options.cached` may answer from moonbox.policy_cache.
+-- of every key; `options.cached` may answer from moonbox.policy_cache, and the data is then followed by nil and what
+-- core.head_start.keep is to know of the files.
 function M.begin(argument, options)
   local policies = require "moonbox.policies"
   local path, label = policies.find(argument)
@@ -210,15 +218,17 @@ function M.begin(argument, options)
     return function() return nil, { { file = argument, text = label } } end
   end
   local place = options and options.cached and require("moonbox.policy_cache").place(path, label)
-  local kept = place and json.decode(require("moonbox.policy_cache").find(place) or "")
+  local text, files
+  if place then text, files = require("moonbox.policy_cache").find(place) end
+  local kept = text and json.decode(text)
   if kept then
-    return function() return kept end
+    return function() return kept, nil, evidence(files) end
   end
   local finish = M.begin_sacrificed(label, options, function(session) return M.evaluate(session, path, label) end)
   return function()
     local data, diagnostics, read = finish()
     if data and place then require("moonbox.policy_cache").keep(place, read, json.encode(data)) end
-    return data, diagnostics
+    return data, not data and diagnostics or nil
   end
 end
 

@@ -50,15 +50,16 @@ function M.place(path, label)
   return { directory = root .. "/cache", file = root .. "/cache/" .. name_of(path .. "\t" .. label), head = text }
 end
 
---- The text that was kept, or nil.
+--- The text that was kept and the lines "IDENTITY PATH\n" of the files that it came of, or nil.
 function M.find(place)
   local text = sys.read_file(place.file, LARGEST)
   if not text or text:sub(1, #place.head + 1) ~= place.head .. "\n" then return nil end
-  local at = #place.head + 2
+  local first = #place.head + 2
+  local at = first
   while true do
     local line_end = text:find("\n", at, true)
     if not line_end then return nil end
-    if line_end == at then return text:sub(at + 1) end
+    if line_end == at then return text:sub(at + 1), text:sub(first, at - 1) end
     local identity, path = text:sub(at, line_end - 1):match("^(%S+) (.+)$")
     if not identity or sys.identity(path) ~= identity then return nil end
     at = line_end + 1

@@ -161,7 +161,9 @@ local function open_new(plan, options)
   if why then return nil, why, M.CANNOT end
   local head_start = require "moonbox.head_start"
   local terms = head_start.terms(box, options)
-  head_start.take(box, terms)
+  local taken
+  taken, message = head_start.take(box, terms)
+  if not taken then return nil, message, M.NOT_STARTED end
   -- Before anything of the sandbox is there (a head start has no hooks): their process then holds nothing of it.
   box.monitor, message = require("moonbox.monitor").new(box, options.on_event ~= nil)
   if not box.monitor then return nil, message, M.NOT_STARTED end
@@ -176,12 +178,12 @@ local function open_new(plan, options)
   end
   if not box.running then
     box.running, message, code = launch(box, options)
-    if terms and box.running then core.head_start.keep(box.handle, terms) end
   end
   if not box.running then
     box:close()
     return nil, message, M.failure(code), code
   end
+  if terms then core.head_start.keep(box.handle, terms, options.policy_files) end
   box.published = published(plan, box.running)
   if not options.early then
     local ready
@@ -211,7 +213,8 @@ end
 -- (until M.release); `signals`, to be told of SIGINT and the like; `on_event(event)`; `early`, to return before the
 -- sandbox is set up: trouble with that then shows at the first command; `flows`, the path of the file that the gateway
 -- appends what is reached and refused to, in which `step` is named; without it that is not written down; `id`, the name
--- of what it has on the host, 16 random hexadecimal digits.
+-- of what it has on the host, 16 random hexadecimal digits; `policy_files`, what is known of the policy's files
+-- (moonbox.plan, begin).
 -- Returns a box, or nil, sentence, exit code. `box.published` says where published ports are, and so does an event for
 -- each: { { port = 8080, at = "127.0.0.1:41235", rule = "FILE:LINE" }, … }.
 function M.open(plan, options)
@@ -251,6 +254,9 @@ function Box:exec(spec)
   if not self.running then return nil, "the sandbox has ended", M.NOT_STARTED end
   local rows, cols = 24, 80
   if spec.tty then rows, cols = sys.winsize(1) end
+  local early = self.started
+  self.started = nil
+  if early then return require("moonbox.supervise").run(self, early.id, spec, early.began) end
   local began = sys.monotonic()
   local id, message = self.running:start {
     argv = spec.run, env = environment(self.plan, spec.env), cwd = spec.cwd or self.plan.cwd,

@@ -43,11 +43,12 @@ local function environment(list)
   return out
 end
 
--- The policy is read beside this process, which meanwhile looks at the host.
+-- The policy is read beside this process, which meanwhile looks at the host. Returns a plan and what is known of the
+-- policy's files, or nil and an exit code.
 local function plan_for(options)
   local finish = require("moonbox.plan").begin(options.policy or "offline")
   require("moonbox.sandbox").prepare()
-  local plan, diagnostics = finish()
+  local plan, diagnostics, files = finish()
   if not plan then
     for _, d in ipairs(diagnostics) do sys.write(2, require("moonbox.policy").format(d) .. "\n") end
     return nil, BAD_POLICY
@@ -60,7 +61,7 @@ local function plan_for(options)
     end
     table.insert(plan.mounts, row)
   end
-  return plan
+  return plan, files
 end
 
 -- What is asked for beside the plan: { env, time, tty }, or nil and a sentence.
@@ -157,14 +158,14 @@ local function tell_published(box, options)
 end
 
 -- Opens a sandbox for the plan, runs the command and ends both. Returns the exit code.
-local function run_plan(plan, command, wanted, options)
+local function run_plan(plan, files, command, wanted, options)
   local kept, unkept = open_record(plan)
   if unkept then
     say(unkept)
     return UNAVAILABLE
   end
   local box, message, code = require("moonbox.sandbox").open(plan, { signals = true, early = true,
-    on_event = listener(plan, options), flows = kept and kept.flows })
+    on_event = listener(plan, options), flows = kept and kept.flows, policy_files = files })
   tell_published(box, options)
   local outcome = box and run(box, command, wanted, options) or { code = code, sentence = message }
   local closed, trouble = true, nil
@@ -219,9 +220,9 @@ function M.run(args)
     say(why)
     return USAGE
   end
-  local plan, refused = plan_for(options)
-  if not plan then return refused end
-  return run_plan(plan, command, wanted, options)
+  local plan, files = plan_for(options)
+  if not plan then return files end
+  return run_plan(plan, files, command, wanted, options)
 end
 
 return M
