@@ -9,6 +9,7 @@
 #include "gateway/gateway.h"
 #include "init.h"
 #include "netns.h"
+#include "netns_beside.h"
 #include "rlimits.h"
 #include "root.h"
 #include "seccomp.h"
@@ -37,6 +38,8 @@ struct child {
     int storage; /* the storage folder in our own mount namespace; -1 none */
     int proc;    /* the sandbox's procfs, until it is confined */
     int factory; /* to the gateway, which asks init for sockets; -1 none */
+    int host_proc; /* the caller's procfs; -1 closed */
+    struct netns_beside network;
 };
 
 static int die_with_supervisor(struct child *c, struct err *err)
@@ -142,34 +145,35 @@ static int host_name(struct child *c, struct err *err)
     return 0;
 }
 
+/* Without a gateway the namespace is made while the root is. */
+static int begin_network(struct child *c, struct err *err)
+{
+    c->host_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (c->host_proc < 0)
+        return err_sys(err, "open /proc");
+    return c->request->gateway < 0 ? netns_begin(&c->network, c->host_proc, err) : 0;
+}
+
+/* The clone has made the namespace. */
 static int captured_network(struct child *c, struct err *err)
 {
     struct capture capture;
-    cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (proc < 0)
-        return err_sys(err, "open /proc");
-    if (capture_setup(&capture, proc, c->request->plan->low_ports, err) < 0)
+    if (c->request->gateway < 0)
+        return 0;
+    if (capture_setup(&capture, c->host_proc, c->request->plan->low_ports, err) < 0)
         return err_wrap(err, "this host can't give one (moonbox doctor says what is missing)");
     int result = gateway_hand_over(c->request->gateway, &capture, err);
     capture_close(&capture);
     return result;
 }
 
-static int network(struct child *c, struct err *err)
+static int join_network(struct child *c, struct err *err)
 {
-    if (c->request->gateway >= 0)
-        return captured_network(c, err);
-    if (!c->request->plan->low_ports)
-        return 0;
-    cleanup_fd int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return proc < 0 ? err_sys(err, "open /proc") : netns_allow_low_ports(proc, err);
-}
-
-/* Late: the kernel tears the network namespace of an earlier sandbox down after its end, and until then keeps the lock
- * that this needs (rtnl). */
-static int loopback(struct child *c, struct err *err)
-{
-    return c->request->gateway >= 0 ? 0 : netns_loopback_up(err);
+    int result = c->request->gateway < 0 ? netns_join(&c->network, err) : 0;
+    if (result == 0 && c->request->gateway < 0 && c->request->plan->low_ports)
+        result = netns_allow_low_ports(c->host_proc, err);
+    util_close(&c->host_proc);
+    return result;
 }
 
 static int root_directory(struct child *c, struct err *err)
@@ -302,6 +306,7 @@ static const struct {
     int (*run)(struct child *, struct err *);
 } steps[] = {
     {"die with the supervisor", die_with_supervisor},
+    {"begin the network namespace", begin_network},
     {"wait for the id maps", wait_for_supervisor},
     {"reset the signals", reset_signals},
     {"start a session", new_session},
@@ -311,10 +316,10 @@ static const struct {
     {"open the storage folder", open_storage},
     {"take the outer namespace's ids", outer_ids},
     {"set the host name", host_name},
-    {"set up the network", network},
+    {"set up the network", captured_network},
     {"build the root directory", root_directory},
     {"enter the control groups", control_groups},
-    {"bring loopback up", loopback},
+    {"enter the network namespace", join_network},
     {"take the agent's ids", agent_ids},
     {"enter the nested user namespace", nested_namespace},
     {"join a new session keyring", session_keyring},
@@ -338,7 +343,8 @@ static _Noreturn void report(int socket, const char *step, const struct err *err
 
 _Noreturn void child_main(const struct child_request *request)
 {
-    struct child child = {request, request->socket, -1, -1, -1};
+    struct child child = {
+        .request = request, .socket = request->socket, .storage = -1, .proc = -1, .factory = -1, .host_proc = -1};
     struct err err = {0};
     for (size_t i = 0; i < ARRAY_LEN(steps); i++)
         /* A change of credentials clears the parent-death signal (prctl(2)): it is asked for again after each step. */

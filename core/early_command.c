@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +16,7 @@
 
 /* Seconds without Lua: far below the periods in which it looks at what is only watched (moonbox.holding), and below the
  * shortest time limits that a policy can set, a second (moonbox.vocabulary). */
-#define MOMENT 0.02
+#define MOMENT 0.1
 
 /* The command of `exec [--policy P] -- COMMAND…`, NULL-terminated; NULL for any other arguments. */
 static char **command_of(int argc, char **argv)
@@ -65,19 +66,20 @@ static const struct running *start(const struct head_start_view *view, char **co
     return sandbox_start(view->sandbox, &request, &ignored);
 }
 
-/* Signals wait meanwhile: Lua decides about them. An exit that is not dealt with here is reported again. */
+/* Lua decides about signals: one is blocked, so that raising it again puts it back. An exit that is not dealt with here is
+ * reported again by itself. */
 static bool ends_well(struct sandbox *sandbox)
 {
     struct event event;
     struct err ignored;
-    int signals = steal_fd(&sandbox->signals);
     double till = util_monotonic() + MOMENT;
     do {
         double left = till - util_monotonic();
         if (sandbox_next(sandbox, left > 0 ? left : 0, &event, &ignored) < 0)
             event.kind = EVENT_GONE;
     } while (event.kind == EVENT_OUTPUT);
-    sandbox->signals = signals;
+    if (event.kind == EVENT_SIGNAL)
+        raise(event.signal);
     return event.kind == EVENT_EXIT && !event.running->failed && event.running->result.status == 0;
 }
 

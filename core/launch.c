@@ -187,7 +187,9 @@ static pid_t clone_owned(struct launch *l, uint64_t spaces, struct err *err)
 
 static int clone_child(struct launch *l, struct err *err)
 {
-    const uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    /* Without a gateway the child has its network namespace made beside itself (core/netns_beside). */
+    const uint64_t network = l->sandbox->gateway.hand_over >= 0 ? CLONE_NEWNET : 0;
+    const uint64_t spaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | network;
     const struct keeper *keeper = l->options->keeper;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)

@@ -20,7 +20,7 @@ struct builder {
     const struct root_request *request;
     struct place place; /* the skeleton, attached */
     int writable;       /* root of the writable filesystem, staged; -1 none */
-    int empty;          /* a tmpfs with an empty `dir` and `file` that masks are copied from */
+    int empty;          /* a directory with an empty `dir` and `file` that masks are copied from, staged */
     int proc;
 };
 
@@ -140,17 +140,6 @@ static int apply_row(struct builder *b, size_t i, struct err *err)
     return err_set(err, EINVAL, "unknown kind of mount row %d", (int)row->kind);
 }
 
-static int make_empty(struct builder *b, struct err *err)
-{
-    const struct mount_option options[] = {{"size", "4k"}, {"nr_inodes", "4"}, {"mode", "755"}, {NULL, NULL}};
-    b->empty = mounts_new("tmpfs", options, HARMLESS | MOUNT_ATTR_NOEXEC, err);
-    if (b->empty < 0)
-        return -1;
-    if (mknodat(b->empty, "file", S_IFREG | 0444, 0) < 0 || mkdirat(b->empty, "dir", 0555) < 0)
-        return err_sys(err, "make the empty file and directory");
-    return mounts_restrict(b->empty, MOUNT_ATTR_RDONLY, err) < 0 ? -1 : place_stage(b->empty, err);
-}
-
 static int make_skeleton(struct builder *b, struct err *err)
 {
     const struct mount_option options[] = {{"size", "16m"}, {"nr_inodes", "16k"}, {"mode", "755"}, {NULL, NULL}};
@@ -163,6 +152,21 @@ static int make_skeleton(struct builder *b, struct err *err)
     if (mounts_attach(fs, point, err) < 0)
         return -1;
     return place_init(&b->place, steal_fd(&fs), err);
+}
+
+/* On the skeleton, where its /proc will lie over it: a filesystem of its own would cost its making and its end. */
+static int make_empty(struct builder *b, struct err *err)
+{
+    cleanup_fd int home = place_make_target(&b->place, "/proc", true, err);
+    if (home < 0)
+        return -1;
+    if (mkdirat(home, "empty", 0755) < 0 || mknodat(home, "empty/file", S_IFREG | 0444, 0) < 0 ||
+        mkdirat(home, "empty/dir", 0555) < 0)
+        return err_sys(err, "make the empty file and directory");
+    b->empty = mounts_copy(home, "empty", err);
+    if (b->empty < 0 || mounts_restrict(b->empty, HARMLESS | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY, err) < 0)
+        return -1;
+    return place_stage(b->empty, err);
 }
 
 static int build(struct builder *b, struct err *err)
