@@ -35,9 +35,9 @@
 struct child {
     const struct child_request *request;
     int socket;
-    int storage; /* the storage folder in our own mount namespace; -1 none */
-    int proc;    /* the sandbox's procfs, until it is confined */
-    int factory; /* to the gateway, which asks init for sockets; -1 none */
+    int storage;   /* the storage folder in our own mount namespace; -1 none */
+    int proc;      /* the sandbox's procfs, until it is confined */
+    int factory;   /* to the gateway, which asks init for sockets; -1 none */
     int host_proc; /* the caller's procfs; -1 closed */
     struct netns_beside network;
 };

@@ -1,8 +1,9 @@
 /* child.h - what happens between clone3(2) and the first command: the child's steps, in order, as a table.
  *
  * Runs in a copy of the supervisor's memory with new user, mount, pid, ipc and uts namespaces, and a network namespace
- * where there is a gateway; else it has that made beside itself (core/netns_beside).  Only C runs here.  Each step has a name; the first failure is sent to the supervisor with it, and the child ends.  When all
- * have passed, the process is confined exactly as every command will be, and becomes init. */
+ * where there is a gateway; else it has that made beside itself (core/netns_beside).  Only C runs here.  Each step has a
+ * name; the first failure is sent to the supervisor with it, and the child ends.  When all have passed, the process is
+ * confined exactly as every command will be, and becomes init. */
 #ifndef MOONBOX_CHILD_H
 #define MOONBOX_CHILD_H
 

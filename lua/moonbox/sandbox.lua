@@ -115,29 +115,6 @@ local function network_options(plan, options)
   return options.flows, options.step
 end
 
--- Where the ports are that the plan publishes, in the order of its rows: { { port = inside, at = "ADDRESS:PORT" of the
--- host, rule = "FILE:LINE" }, … }.
-local function published(plan, running)
-  local out, found = {}, nil
-  for _, rule in ipairs(plan.network.rules) do
-    for _ in ipairs(rule.word == "publish" and plan.network.mode ~= "none" and rule.ports or {}) do
-      found = found or running:published()
-      local one = found[#out + 1]
-      local host = one.address:find(":", 1, true) and "[" .. one.address .. "]" or one.address
-      out[#out + 1] = { port = one.port, at = ("%s:%d"):format(host, one.host_port), rule = rule.from }
-    end
-  end
-  return out
-end
-
--- A program hears of published ports when the box becomes its own.
-local function tell_published(box)
-  for _, one in ipairs(box.published) do
-    box.on_event { event = "published", port = one.port, at = one.at, rule = one.rule }
-  end
-  return box
-end
-
 local function launch(box, options)
   local flows, step, connect = network_options(box.plan, options)
   return core.launch(box.handle, { flows = flows, step = step, connect = connect, lock_dir = box.root .. "/ids",
@@ -184,7 +161,7 @@ local function open_new(plan, options)
     return nil, message, M.failure(code), code
   end
   if terms then core.head_start.keep(box.handle, terms, options.policy_files) end
-  box.published = published(plan, box.running)
+  box.published = plan.network.mode ~= "none" and require("moonbox.published").of(plan, box.running) or {}
   if not options.early then
     local ready
     ready, message, code = box.running:ready()
@@ -222,7 +199,8 @@ function M.open(plan, options)
   local box, message, exit_code, code = from_pool(plan, options), nil, nil, nil
   if not box then box, message, exit_code, code = open_new(plan, options) end
   if not box then return nil, message, exit_code, code end
-  return tell_published(box)
+  if #box.published > 0 then require("moonbox.published").tell(box) end
+  return box
 end
 
 --- Keeps `count` boxes ready for M.open(plan) with no other options than `on_event` and `early`: each that is taken is
