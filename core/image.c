@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -132,12 +133,11 @@ static int copy_data(int from, int to)
     return errno == ENXIO ? 0 : -1;
 }
 
-/* A file without a name in the template's directory. */
-static int open_nameless(const char *template)
+/* A file without a name in the directory that the first `length` bytes of `at` name. */
+static int open_nameless(const char *at, size_t length)
 {
     char path[4096];
-    const char *slash = strrchr(template, '/');
-    if (!slash || snprintf(path, sizeof path, "%.*s", (int)(slash - template), template) >= (int)sizeof path - 32)
+    if (snprintf(path, sizeof path, "%.*s", (int)length, at) >= (int)sizeof path - 32)
         return -1;
     int fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0 || errno != EOPNOTSUPP)
@@ -149,28 +149,41 @@ static int open_nameless(const char *template)
     return fd;
 }
 
+/* Through the descriptor, for the file has no name. A file on an overlay takes the flag and fails at the first reading
+ * when what it lies on, such as a tmpfs, can't do it (Linux 6.1). */
+static bool takes_direct(int file)
+{
+    char path[64];
+    cleanup_free void *block = aligned_alloc(BLOCK, BLOCK);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    cleanup_fd int direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    return block && direct >= 0 && pread(direct, block, BLOCK, 0) == BLOCK;
+}
+
 static int copy_template(const char *template, struct err *err)
 {
     struct stat st;
     cleanup_fd int from = open(template, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (from < 0 || fstat(from, &st) < 0)
         return err_sys(err, "open %s", template);
-    cleanup_fd int to = open_nameless(template);
+    const char *slash = strrchr(template, '/');
+    cleanup_fd int to = slash ? open_nameless(template, (size_t)(slash - template)) : -1;
     if (to < 0 || ftruncate(to, st.st_size) < 0 || copy_data(from, to) < 0)
         return err_sys(err, "copy %s", template);
     return steal_fd(&to);
 }
 
-/* Another process may take the device that was free a moment ago. Direct: what the tenant writes lies in its own page
- * cache, charged to it, and not in that of the image file a second time. */
+/* Another process may take the device that was free a moment ago. Direct, where the file can: what the tenant writes lies
+ * in its own page cache, charged to it, and not in that of the image file a second time. */
 static int attach(struct image *image, int file, struct err *err)
 {
+    const uint32_t direct = takes_direct(file) ? LO_FLAGS_DIRECT_IO : 0;
     for (int tries = 0; tries < LOOP_TRIES; tries++) {
         cleanup_fd int device = open_free_device(image->path, sizeof image->path, err);
         if (device < 0)
             return -1;
         struct loop_config config = {.fd = (uint32_t)file, .block_size = BLOCK};
-        config.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
+        config.info.lo_flags = LO_FLAGS_AUTOCLEAR | direct;
         if (ioctl(device, LOOP_CONFIGURE, &config) == 0) {
             image->device = steal_fd(&device);
             return 0;
@@ -198,14 +211,47 @@ static int make_data(const struct image *image, const struct idmap *map, struct 
     return 0;
 }
 
+static int attach_and_mount(struct image *image, int file, struct err *err)
+{
+    image->device = image->mounted = -1;
+    if (attach(image, file, err) < 0)
+        return -1;
+    image->mounted = image_mount(image, err);
+    return image->mounted < 0 ? -1 : 0;
+}
+
+static int try_file(const struct image *image, struct err *err)
+{
+    cleanup_fd int fd = openat(image->mounted, "try", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || util_write_all(fd, "try", 3) < 0 || fsync(fd) < 0)
+        return err_sys(err, "write on a disk image");
+    return 0;
+}
+
+int image_try(const char *directory, struct err *err)
+{
+    enum { SMALL = 4 << 20, FEW = 16 };
+    char path[64];
+    cleanup_fd int file = open_nameless(directory, strlen(directory));
+    if (file < 0 || ftruncate(file, SMALL) < 0)
+        return err_sys(err, "make an image in %s", directory);
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", getpid(), file);
+    struct image image = {.device = -1, .mounted = -1};
+    int result = run_maker(path, FEW, err) == 0 && attach_and_mount(&image, file, err) == 0 &&
+                         try_file(&image, err) == 0
+                     ? 0
+                     : err_wrap(err, "try a disk image in %s", directory);
+    image_close(&image);
+    return result;
+}
+
 int image_open(struct image *image, const char *template, const struct idmap *map, struct err *err)
 {
     image->device = image->mounted = -1;
     cleanup_fd int file = copy_template(template, err);
-    if (file < 0 || attach(image, file, err) < 0)
+    if (file < 0)
         return -1;
-    image->mounted = image_mount(image, err);
-    if (image->mounted >= 0 && make_data(image, map, err) == 0)
+    if (attach_and_mount(image, file, err) == 0 && make_data(image, map, err) == 0)
         return 0;
     image_close(image);
     return -1;

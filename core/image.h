@@ -18,9 +18,13 @@ struct image {
     char path[32];
 };
 
-/* Whether this process can make images here: 0, or -1 with what is missing in err. Tries a free loop device, ext4 and
+/* Whether this process could make images: 0, or -1 with what is missing in err. Looks for a free loop device, ext4 and
  * mke2fs(8); makes nothing. */
 int image_possible(struct err *err);
+
+/* Whether images work on the filesystem of `directory`: makes a small one there without a name, mounts it, writes to it
+ * and lets go, which takes some 20 ms. 0, or -1 with the step that failed in err. */
+int image_try(const char *directory, struct err *err);
 
 /* Makes the template at `path`: an empty filesystem for `bytes` of data in at most `inodes` files. */
 int image_make_template(const char *path, uint64_t bytes, uint64_t inodes, struct err *err);

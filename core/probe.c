@@ -64,7 +64,7 @@ static const struct {
     {"capture", probe_capture, NULL, 0, false},
     {"fuse", probe_fuse, NULL, 0, false},
     {"kvm", probe_kvm, NULL, 0, false},
-    {"loop", probe_loop, NULL, 0, false},
+    {"loop", probe_loop, NULL, 0, true},
     {"git", probe_program, "git", 0, false},
 };
 

@@ -162,8 +162,7 @@ void probe_loop(const struct probe_case *with, struct probe_fact *fact)
 {
     char path[64];
     struct err err;
-    (void)with;
-    if (geteuid() == 0 && image_possible(&err) < 0) {
+    if (geteuid() == 0 && (image_possible(&err) < 0 || image_try(with->folder, &err) < 0)) {
         errno = err.code;
         probe_no(fact, "%s", err.text);
         return;
@@ -179,5 +178,6 @@ void probe_loop(const struct probe_case *with, struct probe_fact *fact)
     if (device < 0)
         probe_no(fact, "open a free loop device");
     else
-        probe_yes(fact, "a free loop device was opened");
+        probe_yes(fact, geteuid() == 0 ? "a disk image works on the state folder's filesystem"
+                                       : "a free loop device was opened");
 }

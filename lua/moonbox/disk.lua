@@ -1,7 +1,7 @@
 --- Where a sandbox's writable files are on this host, and what its disk limit is held by.
 --
--- "memory": a tmpfs. "image": an ext4 image of the sandbox's own, where moonbox is root and the host has loop devices
--- and mke2fs (core/image). "folder": a directory of the host, which is measured now and then.
+-- "memory": a tmpfs. "image": an ext4 image of the sandbox's own, where moonbox is root, and the host has loop devices,
+-- mke2fs and a state directory that can hold one (core/image). "folder": a directory of the host, which is measured now and then.
 local core = require "moonbox.core"
 
 local sys = core.sys
@@ -15,16 +15,70 @@ local MOST_TEMPLATES = 16
 local LARGEST_FLOOR, FLOOR_SHARE = 2 ^ 30, 1 / 20
 local PRIVATE = 448 -- 0700
 
-local possible, why_not
+-- By state directory: { kind =, why =, tried = what has been found to work just now }.
+local found = {}
 
---- The kind of storage of a plan here, and for a folder why it is no image.
+-- The nearest folder that exists: trying things must not be what makes the state directory.
+local function existing(path)
+  while path ~= "/" and not sys.stat(path) do path = path:match("^(.+)/[^/]*$") or "/" end
+  return path
+end
+
+-- An empty file that says that something has worked on this filesystem since the host's last boot: to try it costs as
+-- much as several starts.
+local function proof(root, what)
+  local boot = (sys.read_file("/proc/sys/kernel/random/boot_id", 64) or ""):match("^[%x-]*")
+  return ("%s/cache/works-%s-%s-%s"):format(root, what, (sys.identity(root) or ""):match("^%x*"), boot)
+end
+
+local attempts = {}
+
+function attempts.image(folder) return core.image.try(folder) end
+
+-- Whatever else keeps namespaces from being made is said where they are made.
+function attempts.overlay(folder)
+  local fact = core.probe.one("overlay", folder)
+  if fact.ok or not fact.detail:find("overlay", 1, true) then return true end
+  return nil, fact.code and ("%s: %s"):format(fact.detail, fact.code) or fact.detail
+end
+
+local function works(root, what, tried)
+  if sys.lstat(proof(root, what)) then return true end
+  local can, why = attempts[what](existing(root))
+  if can then tried[#tried + 1] = what end
+  return can, why
+end
+
+local function look(root)
+  local out = { kind = "folder", tried = {} }
+  if not root then return out end
+  local can, why = core.image.possible()
+  if can then can, why = works(root, "image", out.tried) end
+  out.why = why
+  if can then
+    out.kind = "image"
+  else
+    can, why = works(root, "overlay", out.tried)
+    if not can then out.kind, out.why = "none", ("%s; %s"):format(out.why, why) end
+  end
+  return out
+end
+
+--- The kind of storage of a plan here, and where it is no image why not. It has been tried, on the state directory's own
+-- filesystem.
 function M.kind(plan)
   if plan.storage.kind == "memory" then return "memory" end
-  if possible == nil then
-    local can, message = core.image.possible()
-    possible, why_not = can or false, message
-  end
-  return possible and "image" or "folder", why_not
+  local root = require("moonbox.task").root() or false
+  found[root] = found[root] or look(root)
+  return found[root].kind, found[root].why
+end
+
+--- Writes down what was found to work, once the state directory is there.
+function M.remember(root)
+  local tried = found[root] and found[root].tried or {}
+  if #tried == 0 or not sys.mkdirs(root .. "/cache", PRIVATE) then return end
+  for _, what in ipairs(tried) do sys.write_file(proof(root, what), "") end
+  found[root].tried = {}
 end
 
 local function make_room(directory)

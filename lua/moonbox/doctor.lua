@@ -4,8 +4,8 @@ local fixes = require "moonbox.doctor_fixes"
 
 local M = {}
 
--- `need`: "all" = no sandbox without it; "disk", "ids", "network" = policies that ask for it; "git" = pipelines; else a
--- note. `only`: a row for "user" (not for root). Facts that are not listed only explain others.
+-- `need`: "all" = no sandbox without it; "disk", "ids", "network" = policies that ask for it ("disk": where their files
+-- are on no disk image); "git" = pipelines; else a note. `only`: a row for "user" (not for root). Facts that are not listed only explain others.
 local ROWS = {
   { "user_namespace", "user namespaces", need = "all" },
   { "mount_namespace", "mount namespaces", need = "all" },
@@ -52,7 +52,8 @@ local function row_of(entry, fact, host)
     code = fact.code }
   if fact.ok then return row end
   -- What only some policies ask for is said with those policies.
-  row.state = (entry.need and not SOME[entry.need]) and "missing" or "note"
+  local needed = entry.need and not SOME[entry.need] and not (entry.need == "disk" and host.images)
+  row.state = needed and "missing" or "note"
   row.text = fact.code and ("%s: %s"):format(fact.detail, fact.code) or fact.detail
   local fix = fixes[entry[1]](fact, host)
   row.why, row.now, row.lasting = fix.why, fix.now, fix.lasting
@@ -66,7 +67,7 @@ local function by_name(facts)
 end
 
 --- Facts (core.probe.all) to rows { name, title, state = "ok" | "missing" | "note", text, need, code, why,
--- now, lasting }. `host` is { root =, user =, executable =, state = }.
+-- now, lasting }. `host` is { root =, user =, executable =, state =, images = writable files lie on disk images }.
 function M.rows(facts, host)
   local known = setmetatable({ facts = by_name(facts) }, { __index = host })
   local out = {}
@@ -80,7 +81,7 @@ end
 -- Why a plan can't run, by what its rows on this host say.
 local function lacks(plan, rows, host)
   local out = {}
-  local wanted = { all = true, disk = plan.storage.kind == "disk",
+  local wanted = { all = true, disk = plan.storage.kind == "disk" and not host.images,
     ids = plan.ids == "subordinate" and not host.root, network = plan.network.mode ~= "none" }
   for _, row in ipairs(rows) do
     if row.state ~= "ok" and row.need and wanted[row.need] then
@@ -126,7 +127,8 @@ function M.examine()
   if not state then return nil, message end
   local facts = core.probe.all(existing(state))
   local host = { root = core.sys.euid() == 0, user = user_name(core.sys.euid()),
-    executable = core.sys.executable() or "moonbox", state = state }
+    executable = core.sys.executable() or "moonbox", state = state,
+    images = require("moonbox.disk").kind { storage = { kind = "disk" } } == "image" }
   local out = { ok = true, state = state, root = host.root, kernel = by_name(facts).kernel.detail,
     rows = M.rows(facts, host), policies = {} }
   local policies = require "moonbox.policies"

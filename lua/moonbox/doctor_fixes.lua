@@ -216,7 +216,11 @@ function M.kvm(fact)
     now = fact.code == "EACCES" and "sudo usermod --append --groups kvm $USER, and log in again" or nil }
 end
 
-function M.loop(_, host)
+function M.loop(fact, host)
+  if fact.detail:match("^make a folder in") then return other_state(NOT_WRITABLE) end
+  if fact.detail:match("disk image in") then
+    return other_state("the filesystem of the state folder can't hold disk images, so a disk limit is watched")
+  end
   if not host.root then return { why = "for disk limits that the kernel holds; only root can use them" } end
   return { why = "without them a disk limit is watched", now = "sudo modprobe loop",
     lasting = "echo loop | sudo tee /etc/modules-load.d/loop.conf" }

@@ -14,6 +14,10 @@ local function disk_level(plan)
   local kind, why = require("moonbox.disk").kind(plan)
   if kind == "memory" then return "hard: size of its tmpfs" end
   if kind == "image" then return "hard: an ext4 image of its own" end
+  if kind == "none" then
+    return ("refused: the state directory's filesystem carries neither an image nor an overlay (%s); set MOONBOX_STATE to "
+      .. 'a folder on ext4, XFS or btrfs, or write storage = "memory"'):format(why)
+  end
   return ("watched: every %g s or more; a sandbox over its limit is killed (%s)"):format(M.DISK_PERIOD, why)
 end
 

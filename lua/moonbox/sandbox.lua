@@ -55,6 +55,7 @@ end
 
 local function make_keeper(box, options, plan)
   local disk = require "moonbox.disk"
+  disk.remember(box.root)
   local request = { lock_dir = box.root .. "/ids", period = require("moonbox.holding").DISK_PERIOD }
   if box.disk == "folder" then
     request.path = options.storage and options.storage .. "/data" or box.root .. "/boxes/" .. box.id

@@ -97,6 +97,34 @@ except OSError as e:
     end)
   end)
 
+  -- A container's root is an overlay; that of a live system, and of spec/vm, one in memory.
+  describe("where the state directory lies on an overlay", function()
+    local function over(what, check)
+      mode.need("root", "only root can mount one")
+      local place = box.home .. "/over"
+      local made = box.shell(("mkdir -p %s && mount -t %s %s && mkdir %s/l %s/u %s/w %s/o && mount -t overlay -o "
+        .. "lowerdir=%s/l,upperdir=%s/u,workdir=%s/w over %s/o"):format(place, what, place, place, place, place, place,
+        place, place, place, place))
+      finally(function() box.shell(("umount -l %s/o %s; rmdir %s"):format(place, place, place)) end)
+      assert.equal(0, made.code, made.stderr)
+      check("MOONBOX_STATE=" .. place .. "/o/state ")
+    end
+
+    it("in memory, it is held as `explain` says", function()
+      over("tmpfs -o size=600m,mode=755 over", function(state)
+        local level = box.shell(state .. box.program .. " explain base").stdout:match("\n  disk +%S+ %S+ +(%w+)")
+        local result = box.shell(state .. box.line({ "--policy", "base" }, { "sh", "-c",
+          "dd if=/dev/zero of=/workspace/f bs=1M count=300; echo wrote" }))
+        if level == "refused" then
+          assert.equal(69, result.code)
+          return assert.matches("limit disk = %d+ refused: ", result.stderr)
+        end
+        assert.same({ "hard", 0, "wrote\n" }, { level, result.code, result.stdout }, result.stderr)
+        assert.matches("No space left on device", result.stderr)
+      end)
+    end)
+  end)
+
   it("of a folder is watched: who goes beyond is ended", function()
     mode.need("user", "root has an image")
     assert.matches("^watched", held())
