@@ -1,5 +1,6 @@
 #include "cgroup.h"
 
+#include "cgroup_io.h"
 #include "util.h"
 
 #include <errno.h>
@@ -171,6 +172,7 @@ static void kill_members(int fd)
 
 static int remove_group(int fd, const char *path)
 {
+    cgroup_lift_io(fd);
     for (int tries = 0; tries < 200; tries++) {
         if (rmdir(path) == 0 || errno == ENOENT)
             return 0;
@@ -206,11 +208,12 @@ void cgroup_remove_path(const char *path)
 int cgroup_paths(const struct cgroup_support *support, const char *name, int (*tell)(void *, const char *path),
                  void *context)
 {
-    const char *parents[CGROUP_CONTROLLERS + 1];
+    const char *parents[CGROUP_CONTROLLERS + 2];
     int n = 0;
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
         parents[n++] = support->controllers[c].parent;
     parents[n++] = support->unified;
+    parents[n++] = support->io.parent;
     for (int i = 0; i < n; i++) {
         char path[CGROUP_MAX_PATH];
         bool seen = !*parents[i];

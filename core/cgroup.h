@@ -26,6 +26,7 @@ struct cgroup_place {
 struct cgroup_support {
     struct cgroup_place controllers[CGROUP_CONTROLLERS];
     char unified[CGROUP_MAX_PATH]; /* parent for a v2 group (kill, freeze), "" none */
+    struct cgroup_place io;      /* of version 1; the group `parent` is made when it is used */
     struct cgroup_place freezer; /* without it, a hierarchy that can freeze; nothing is made there before it is used */
 };
 
@@ -43,7 +44,7 @@ struct cgroup {
         int tasks; /* v1: open for writing, so that the child needs no path; -1 none */
         char path[CGROUP_MAX_PATH];
         bool has[CGROUP_CONTROLLERS];
-    } groups[CGROUP_CONTROLLERS + 1];
+    } groups[CGROUP_CONTROLLERS + 2];
     int n;
     int freezer; /* the group that freezes; -1 not made yet */
 };
@@ -77,7 +78,7 @@ int cgroup_clone_fd(const struct cgroup *group);
 bool cgroup_before_birth(const struct cgroup_support *support);
 
 /* The v1 groups' files that a process enters them by, borrowed; at most CGROUP_MAX_V1. Returns their number. */
-enum { CGROUP_MAX_V1 = CGROUP_CONTROLLERS };
+enum { CGROUP_MAX_V1 = CGROUP_CONTROLLERS + 1 };
 int cgroup_entrances(const struct cgroup *group, int fds[CGROUP_MAX_V1]);
 
 /* Moves the calling process, which has one thread, in by such a file. Only a thread that moves itself is spared the

@@ -149,12 +149,24 @@ static void add_unified(struct cgroup_support *support, const char *mount)
     use_unified(support, group);
 }
 
+static void add_blkio(struct cgroup_support *support, const char *mount)
+{
+    char path[CGROUP_MAX_PATH];
+    snprintf(path, sizeof path, "%s/blkio.throttle.read_bps_device", mount);
+    if (access(mount, W_OK) < 0 || access(path, F_OK) < 0)
+        return;
+    support->io.version = 1;
+    snprintf(support->io.parent, sizeof support->io.parent, "%s/moonbox", mount);
+}
+
 static void add_v1(struct cgroup_support *support, const char *mount, const char *options)
 {
     char group[CGROUP_MAX_PATH];
     bool wanted = false;
     if (has_word(options, "freezer", ","))
         add_freezer(support, mount, 1);
+    if (has_word(options, "blkio", ","))
+        add_blkio(support, mount);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
         wanted = wanted || has_word(options, names[c], ",");
     if (!wanted || !make_group(group, sizeof group, mount) || access(group, W_OK) < 0)

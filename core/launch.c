@@ -23,6 +23,8 @@
  * processes (folders, control groups) belongs to the keeper (core/keeper), which is told before each thing is made. */
 #include "launch.h"
 
+#include "block.h"
+#include "cgroup_io.h"
 #include "child.h"
 #include "failpoint.h"
 #include "mounts.h"
@@ -112,12 +114,34 @@ static int tell_keeper(void *keeper, const char *path)
     return keeper_watch_group(keeper, path, &ignored);
 }
 
+/* The disk of the sandbox's own, or the one that its storage folder is on. */
+static int limit_disk(struct launch *l, const struct cgroup_support *support, struct err *err)
+{
+    const struct plan *plan = l->plan;
+    const struct keeper *keeper = l->options->keeper;
+    struct cgroup_io limits = {0, plan->disk_read, plan->disk_write, plan->disk_read_ops, plan->disk_write_ops};
+    struct stat st;
+    if (!limits.read && !limits.write && !limits.read_ops && !limits.write_ops)
+        return 0;
+    if (!keeper || (keeper->image.device < 0 && keeper->folder < 0))
+        return err_set(err, ENODEV, "files in memory are on no disk whose use could be limited");
+    if (keeper->image.device < 0 && block_disk(keeper->folder, &limits.disk, err) < 0)
+        return -1;
+    if (keeper->image.device >= 0 && fstat(keeper->image.device, &st) < 0)
+        return err_sys(err, "look at the disk");
+    if (keeper->image.device >= 0)
+        limits.disk = st.st_rdev;
+    return cgroup_limit_io(&l->sandbox->cgroup, support, l->options->name, &limits, err);
+}
+
 static int make_groups(struct launch *l, const struct cgroup_support *support, struct err *err)
 {
     const struct cgroup_limits limits = {l->plan->cpus, l->plan->memory, l->plan->processes};
     if (l->options->keeper && cgroup_paths(support, l->options->name, tell_keeper, l->options->keeper) < 0)
         return err_set(err, EPIPE, "the keeper went away");
-    return cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err);
+    if (cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err) < 0)
+        return -1;
+    return limit_disk(l, support, err);
 }
 
 /* A v2 group is entered by being born in it. */

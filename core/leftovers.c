@@ -54,6 +54,8 @@ int leftovers_sweep_folders(const char *directory, double age)
 int leftovers_sweep_groups(const struct cgroup_support *support, double age)
 {
     int gone = sweep(support->unified, age, remove_group);
+    if (support->io.version == 1)
+        gone += sweep(support->io.parent, age, remove_group);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
         if (support->controllers[c].version == 1)
             gone += sweep(support->controllers[c].parent, age, remove_group);

@@ -66,6 +66,8 @@ struct plan {
     double cpus;     /* 0 = no limit */
     uint64_t memory; /* bytes, 0 = no limit */
     uint64_t processes;
+    uint64_t disk_read, disk_write;         /* bytes a second of the disk under the storage; 0 = no limit */
+    uint64_t disk_read_ops, disk_write_ops; /* operations a second */
 
     void *rules;         /* the network's, as rules_decode of gateway/rules.h reads them; NULL: no network */
     size_t rules_length; /* bytes */

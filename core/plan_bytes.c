@@ -137,7 +137,7 @@ static void walk_rules(struct walk *w, struct plan *plan)
 }
 
 /* A field that is left out here would let two plans that differ pass for the same. */
-_Static_assert(sizeof(void *) != 8 || sizeof(struct plan) == 176, "walk over the plan's new fields, too");
+_Static_assert(sizeof(void *) != 8 || sizeof(struct plan) == 208, "walk over the plan's new fields, too");
 _Static_assert(sizeof(void *) != 8 || sizeof(struct mount_row) == 56, "walk over the rows' new fields, too");
 
 static void walk(struct walk *w, struct plan *plan)
@@ -159,6 +159,10 @@ static void walk(struct walk *w, struct plan *plan)
     raw(w, &plan->cpus, sizeof plan->cpus);
     NUMBER(w, plan->memory);
     NUMBER(w, plan->processes);
+    NUMBER(w, plan->disk_read);
+    NUMBER(w, plan->disk_write);
+    NUMBER(w, plan->disk_read_ops);
+    NUMBER(w, plan->disk_write_ops);
     walk_rules(w, plan);
 }
 

@@ -1,5 +1,6 @@
 #include "sandbox.h"
 
+#include "cgroup_io.h"
 #include "control.h"
 #include "failpoint.h"
 #include "sys.h"
@@ -239,6 +240,7 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
     if (sandbox->pidfd >= 0) {
         siginfo_t info;
         cgroup_thaw(&sandbox->cgroup);
+        cgroup_lift_all_io(&sandbox->cgroup);
         sys_pidfd_send_signal(sandbox->pidfd, SIGKILL);
         /* Init's end is the end of all: zap_pid_ns_processes waits for every process of the namespace. */
         while (waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED) < 0 && errno == EINTR)

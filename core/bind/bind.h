@@ -46,6 +46,7 @@ int bind_keeper(lua_State *L);
 int bind_head_start(lua_State *L);
 int bind_cgroup(lua_State *L);
 int bind_image(lua_State *L);
+int bind_cgroup_io(lua_State *L);
 int bind_notify(lua_State *L);
 int bind_sweep(lua_State *L);
 int bind_sys(lua_State *L);

@@ -1,7 +1,7 @@
-/* keeper.c - core.keeper, core.cgroups and core.sweep. */
+/* keeper.c - core.keeper, core.cgroups, core.cgroup_io and core.sweep. */
 #include "bind.h"
 
-#include "../cgroup.h"
+#include "../cgroup_io.h"
 #include "../keeper.h"
 #include "../leftovers.h"
 #include "../plan.h"
@@ -75,9 +75,22 @@ static int cgroups(lua_State *L)
     return 1;
 }
 
+/* core.cgroup_io() -> 2 | 1 (reading only) | 0: the version of the groups that limit the use of disks */
+static int cgroup_io(lua_State *L)
+{
+    lua_pushinteger(L, cgroup_io_version(cgroup_found()));
+    return 1;
+}
+
 int bind_sweep(lua_State *L)
 {
     lua_pushcfunction(L, sweep_leftovers);
+    return 1;
+}
+
+int bind_cgroup_io(lua_State *L)
+{
+    lua_pushcfunction(L, cgroup_io);
     return 1;
 }
 

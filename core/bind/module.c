@@ -76,6 +76,7 @@ static const struct {
     {"probe", bind_probe},     {"yaml", bind_yaml},         {"rules", bind_rules},           {"name", bind_name},
     {"address", bind_address}, {"servant", bind_servant},   {"image", bind_image},           {"notify", bind_notify},
     {"control", bind_control}, {"transfer", bind_transfer}, {"head_start", bind_head_start},
+    {"cgroup_io", bind_cgroup_io},
 };
 
 int luaopen_moonbox_core(lua_State *L);

@@ -164,6 +164,10 @@ static void decode_limits(lua_State *L, struct plan *plan, int at)
     plan->cpus = bind_number_field(L, limits, "cpus", 0);
     plan->memory = (uint64_t)bind_number_field(L, limits, "memory", 0);
     plan->processes = (uint64_t)bind_number_field(L, limits, "processes", 0);
+    plan->disk_read = (uint64_t)bind_number_field(L, limits, "disk_read", 0);
+    plan->disk_write = (uint64_t)bind_number_field(L, limits, "disk_write", 0);
+    plan->disk_read_ops = (uint64_t)bind_number_field(L, limits, "disk_read_ops", 0);
+    plan->disk_write_ops = (uint64_t)bind_number_field(L, limits, "disk_write_ops", 0);
     lua_pop(L, 1);
 }
 

@@ -73,6 +73,11 @@ function M.kind(plan)
   return found[root].kind, found[root].why
 end
 
+--- The disk that the state directory is on, as "MAJOR:MINOR"; nil and why where it is none whose use could be limited.
+function M.device()
+  return core.image.disk(existing(require("moonbox.task").root() or "/"))
+end
+
 --- Writes down what was found to work, once the state directory is there.
 function M.remember(root)
   local tried = found[root] and found[root].tried or {}

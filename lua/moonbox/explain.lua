@@ -1,5 +1,6 @@
 --- What a policy means on this host, row by row: the row, its effect, the file and line that decided it, and
 -- how hard each limit is held.
+local holding = require "moonbox.holding"
 local units = require "moonbox.units"
 local vocabulary = require "moonbox.vocabulary"
 
@@ -123,13 +124,10 @@ local function network_rows(data, out)
   end
 end
 
-local limit_type = { memory = "size", disk = "size", time = "time" }
-
 local function limit_rows(data, plan, levels, out)
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
     local strict = plan.limits.hold[name] == "hard" and "; must be hard" or ""
-    out[#out + 1] = { section = "limits", row = name, what = units.show(limit_type[name] or "",
-      plan.limits[name]),
+    out[#out + 1] = { section = "limits", row = name, what = holding.show(name, plan.limits[name]),
       effect = (levels[name] or "hard") .. strict, held = levels[name],
       from = data.from["limits." .. name] or "default" }
   end
@@ -142,8 +140,8 @@ local function limit_rows(data, plan, levels, out)
       from = data.from["limits." .. name] or "default" }
   end
   local limits = plan.limits
-  if limits.cpu_time then
-    more("cpu_time", units.show("time", limits.cpu_time), levels.cpu_time, levels.cpu_time)
+  for _, name in ipairs(holding.OPTIONAL) do
+    if limits[name] then more(name, holding.show(name, limits[name]), levels[name], levels[name]) end
   end
   more("grace", units.show("time", limits.grace), "between SIGTERM and SIGKILL")
   more("disk_floor", limits.disk_floor and units.show("size", limits.disk_floor) or "1 GB, or a 20th",

@@ -12,21 +12,18 @@
 --   gives = { { kind = "patch", path, since, line } | { kind = "file", path, line } } }
 local M = {}
 
-local unit_of = { memory = "size", disk = "size", time = "time", cpu_time = "time" }
-
-local function shown(name, value) return require("moonbox.units").show(unit_of[name] or "", value) end
-
 -- A step's limits against the policy's.
 local function check_limits(session, row, step, policy)
   local checker = require "moonbox.checker"
   local where = require "moonbox.where"
   local vocabulary = require "moonbox.vocabulary"
+  local show = require("moonbox.holding").show
   local function compare(name, value, here)
     local most = policy.limits[name] or vocabulary.default("limits", name)
     if not most or value <= most then return end
     local from = policy.from["limits." .. name]
     where.fail(session, here, ('step "%s" asks for %s = %s, more than the %s %s; a step only tightens')
-      :format(step.name, name, shown(name, value), shown(name, most),
+      :format(step.name, name, show(name, value), show(name, most),
         from and "of " .. from or "that hold when a policy says nothing"))
   end
   if step.time then compare("time", step.time, where.at(row, "time")) end

@@ -26,8 +26,10 @@ local function from(row) return row.file .. ":" .. row.line end
 local function limits_of(given, from_lines)
   local out = { hold = {} }
   out.disk_floor, out.grace = given.disk_floor, given.grace or require("moonbox.vocabulary").default("limits", "grace")
-  out.cpu_time = given.cpu_time
-  out.hold.cpu_time = given.cpu_time and given.hold and given.hold.cpu_time or nil
+  for _, name in ipairs(require("moonbox.holding").OPTIONAL) do
+    out[name] = given[name]
+    out.hold[name] = given[name] and given.hold and given.hold[name] or nil
+  end
   out.from = from_lines or {}
   for _, name in ipairs { "cpus", "memory", "disk", "time", "processes" } do
     out[name] = given[name] or require("moonbox.vocabulary").default("limits", name)
@@ -181,8 +183,10 @@ function M.narrow(plan, step)
     if #step.network > 0 then out.network.from = from(step.network[1]) end
     if not allows(out.network.rules) then close_network(out, out.network.from) end
   end
+  local optional = {}
+  for _, name in ipairs(require("moonbox.holding").OPTIONAL) do optional[name] = true end
   for name, value in pairs(step.limits or {}) do
-    local most = out.limits[name] or name == "cpu_time" and math.huge
+    local most = out.limits[name] or optional[name] and math.huge
     if type(value) == "number" and most then
       if value < most and step.file then out.limits.from[name] = from(step) end
       out.limits[name] = math.min(most, value)

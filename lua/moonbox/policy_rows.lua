@@ -85,7 +85,8 @@ end
 
 -- Limits, process, hooks ------------------------------------------------------------------------------------
 
-local holdable = { "cpus", "memory", "disk", "time", "cpu_time", "processes" }
+local holdable = { "cpus", "memory", "disk", "disk_read", "disk_write", "disk_read_ops", "disk_write_ops", "time",
+  "cpu_time", "processes" }
 
 local function hold(session, here, value)
   local choices = vocabulary.keys("limits").hold.choices

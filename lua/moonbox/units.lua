@@ -1,4 +1,5 @@
---- Units as values: `16 * GB` is a size, `4 * hours` a time, `50 * Mbit` a bandwidth, `100 / minute` a rate.
+--- Units as values: `16 * GB` is a size, `4 * hours` a time, `50 * Mbit` a bandwidth, `100 / minute` a rate,
+-- `100 * MB / second` a throughput.
 -- A value carries its dimension, so a size where a time belongs is told apart before anything runs.
 -- Sizes are powers of 1024 (GB and GiB are both 2^30 bytes: memory and disks of machines are sold and
 -- measured so); bandwidths are decimal bits per second (1 Mbit = 10^6, as in networking); times are seconds.
@@ -17,6 +18,7 @@ M.table = {
 M.example = {
   size = "a size such as 4 * GB", time = "a time such as 5 * minutes",
   bandwidth = "a bandwidth such as 50 * Mbit", rate = "a rate such as 100 / minute",
+  throughput = "a throughput such as 100 * MB / second", ops = "a number of operations such as 1000 / second",
 }
 
 local values = setmetatable({}, { __mode = "k" })
@@ -31,7 +33,8 @@ end
 
 local function trim(n) return (string.format("%.2f", n):gsub("%.?0+$", "")) end
 
---- A size, time, bandwidth (numbers) or rate ({count, seconds}) as an operator would write it.
+--- A size, time, bandwidth, throughput (bytes a second), number of operations a second, or rate ({count, seconds}) as an
+-- operator would write it.
 function M.show(dimension, amount)
   local steps = { size = { { 2 ^ 40, "TB" }, { 2 ^ 30, "GB" }, { 2 ^ 20, "MB" }, { 2 ^ 10, "KB" },
     { 1, "bytes" } },
@@ -41,6 +44,8 @@ function M.show(dimension, amount)
     local names = { [1] = "second", [60] = "minute", [3600] = "hour", [86400] = "day" }
     return trim(amount.count) .. " / " .. (names[amount.seconds] or (trim(amount.seconds) .. " seconds"))
   end
+  if dimension == "throughput" then return M.show("size", amount) .. " / second" end
+  if dimension == "ops" then return M.show("rate", { count = amount, seconds = 1 }) end
   for _, step in ipairs(steps[dimension] or {}) do
     local n = amount / step[1]
     if n >= 1 and (n * 100) % 1 == 0 then
@@ -77,6 +82,7 @@ function M.words(report)
   function meta.__div(a, b)
     local pa, pb = values[a], values[b]
     if pa and type(b) == "number" and pa[1] ~= "rate" then return make(pa[1], pa[2] / b) end
+    if pa and pb and pa[1] == "size" and pb[1] == "time" then return make("throughput", pa[2] / pb[2]) end
     if pb and pb[1] == "time" and type(a) == "number" then return make("rate", a, pb[2]) end
     if pa and pb and pa[1] == pb[1] and pa[1] ~= "rate" then return pa[2] / pb[2] end
     return nonsense(a, b, "/")

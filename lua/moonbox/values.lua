@@ -64,7 +64,15 @@ local function measure(session, at, entry, value)
 end
 
 --- By type of the vocabulary: (session, at, entry, value) -> the checked value, or nil.
-local check = { size = measure, time = measure, bandwidth = measure, rate = measure }
+local check = { size = measure, time = measure, bandwidth = measure, rate = measure, throughput = measure }
+
+-- The kernel counts operations by the second, whole ones; what is less than asked for is still a limit.
+function check.ops(session, at, entry, value)
+  local parts = units.parts(value)
+  if not parts or parts[1] ~= "rate" then return M.wrong_type(session, at, entry.word, entry.type, value) end
+  local count = math.floor(parts[2] / parts[3])
+  return in_range(session, at, entry, count, units.show("rate", { count = parts[2], seconds = parts[3] }))
+end
 
 function check.number(session, at, entry, value)
   if type(value) ~= "number" then return M.wrong_type(session, at, entry.word, entry.type, value) end

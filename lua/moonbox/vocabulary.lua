@@ -4,14 +4,14 @@
 --   word, kind, place, says      kind: container row value type module reaction function key
 --   files                        kinds of file where the word may be called: policy, group, pipeline
 --   type, min, max, choices      for keys: what may stand there; sizes in bytes, times in seconds, bandwidths
--- in bits/s
+-- in bits/s, throughputs in bytes/s, ops in operations/s
 --   default                      what holds when the key is left out
 --   port                         for addresses: the port when none is written; 0 lets the system choose, and then
 --   may be written too
 --   later = true                 reserved: known, refused with its own sentence until it is built
 local M = {}
 
-local MB = 2 ^ 20
+local KB, MB = 2 ^ 10, 2 ^ 20
 local all, both, policy, pipeline = { "policy", "group", "pipeline" }, { "policy", "pipeline" }, { "policy" },
   { "pipeline" }
 
@@ -138,6 +138,12 @@ key("limits", "disk", "size", "How much all writable directories together may ho
 key("limits", "disk_floor", "size",
   "How much of the host's disk must stay free; 1 GB, or a twentieth of a smaller disk, when left out.",
   { min = 0, max = 2 ^ 50 })
+for _, way in ipairs { { "disk_read", "read from" }, { "disk_write", "write to" } } do
+  key("limits", way[1], "throughput", ("How many bytes a second the sandbox may %s the disk that its writable files are on; ")
+    :format(way[2]) .. "no limit when left out.", { min = 64 * KB, max = 2 ^ 40 })
+  key("limits", way[1] .. "_ops", "ops", ("How many times a second the sandbox may %s the disk that its writable files ")
+    :format(way[2]) .. "are on; no limit when left out.", { min = 10, max = 1e9 })
+end
 key("limits", "time", "time", "How long the sandbox or the whole task may run.",
   { min = 1, max = 366 * 86400, default = 600 })
 key("limits", "cpu_time", "time",
