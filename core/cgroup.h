@@ -26,7 +26,7 @@ struct cgroup_place {
 struct cgroup_support {
     struct cgroup_place controllers[CGROUP_CONTROLLERS];
     char unified[CGROUP_MAX_PATH]; /* parent for a v2 group (kill, freeze), "" none */
-    struct cgroup_place io;      /* of version 1; the group `parent` is made when it is used */
+    struct cgroup_place io;        /* of version 1; the group `parent` is made when it is used */
     struct cgroup_place freezer; /* without it, a hierarchy that can freeze; nothing is made there before it is used */
 };
 

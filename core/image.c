@@ -237,10 +237,10 @@ int image_try(const char *directory, struct err *err)
         return err_sys(err, "make an image in %s", directory);
     snprintf(path, sizeof path, "/proc/%d/fd/%d", getpid(), file);
     struct image image = {.device = -1, .mounted = -1};
-    int result = run_maker(path, FEW, err) == 0 && attach_and_mount(&image, file, err) == 0 &&
-                         try_file(&image, err) == 0
-                     ? 0
-                     : err_wrap(err, "try a disk image in %s", directory);
+    int result =
+        run_maker(path, FEW, err) == 0 && attach_and_mount(&image, file, err) == 0 && try_file(&image, err) == 0
+            ? 0
+            : err_wrap(err, "try a disk image in %s", directory);
     image_close(&image);
     return result;
 }

@@ -53,7 +53,10 @@ int leftovers_sweep_folders(const char *directory, double age)
 
 int leftovers_sweep_groups(const struct cgroup_support *support, double age)
 {
-    int gone = sweep(support->unified, age, remove_group);
+    char frozen[CGROUP_MAX_PATH + 16] = "";
+    if (support->freezer.version > 0)
+        snprintf(frozen, sizeof frozen, "%s/moonbox", support->freezer.parent);
+    int gone = sweep(support->unified, age, remove_group) + sweep(frozen, age, remove_group);
     if (support->io.version == 1)
         gone += sweep(support->io.parent, age, remove_group);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)

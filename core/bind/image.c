@@ -56,8 +56,8 @@ static int disk(lua_State *L)
 
 int bind_image(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"possible", possible}, {"try", try_here}, {"make_template", make_template},
-                                          {"disk", disk},         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"possible", possible}, {"try", try_here}, {"make_template", make_template}, {"disk", disk}, {NULL, NULL}};
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     return 1;

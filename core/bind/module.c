@@ -71,11 +71,25 @@ static const struct {
     const char *name;
     int (*push)(lua_State *);
 } parts[] = {
-    {"plan", bind_plan},       {"launch", bind_sandbox},    {"keeper", bind_keeper},         {"cgroups", bind_cgroup},
-    {"sweep", bind_sweep},     {"sys", bind_sys},           {"sacrifice", bind_sacrifice},   {"seccomp", bind_seccomp},
-    {"probe", bind_probe},     {"yaml", bind_yaml},         {"rules", bind_rules},           {"name", bind_name},
-    {"address", bind_address}, {"servant", bind_servant},   {"image", bind_image},           {"notify", bind_notify},
-    {"control", bind_control}, {"transfer", bind_transfer}, {"head_start", bind_head_start},
+    {"plan", bind_plan},
+    {"launch", bind_sandbox},
+    {"keeper", bind_keeper},
+    {"cgroups", bind_cgroup},
+    {"sweep", bind_sweep},
+    {"sys", bind_sys},
+    {"sacrifice", bind_sacrifice},
+    {"seccomp", bind_seccomp},
+    {"probe", bind_probe},
+    {"yaml", bind_yaml},
+    {"rules", bind_rules},
+    {"name", bind_name},
+    {"address", bind_address},
+    {"servant", bind_servant},
+    {"image", bind_image},
+    {"notify", bind_notify},
+    {"control", bind_control},
+    {"transfer", bind_transfer},
+    {"head_start", bind_head_start},
     {"cgroup_io", bind_cgroup_io},
 };
 

@@ -1,7 +1,8 @@
 --- Where a sandbox's writable files are on this host, and what its disk limit is held by.
 --
 -- "memory": a tmpfs. "image": an ext4 image of the sandbox's own, where moonbox is root, and the host has loop devices,
--- mke2fs and a state directory that can hold one (core/image). "folder": a directory of the host, which is measured now and then.
+-- mke2fs and a state directory that can hold one (core/image). "folder": a directory of the host under an
+-- overlay, which is measured now and then. "none": the state directory's filesystem can carry neither.
 local core = require "moonbox.core"
 
 local sys = core.sys
@@ -64,8 +65,8 @@ local function look(root)
   return out
 end
 
---- The kind of storage of a plan here, and where it is no image why not. It has been tried, on the state directory's own
--- filesystem.
+--- The kind of storage of a plan here, and where it is no image why not. What is said has been tried, on the state
+-- directory's own filesystem.
 function M.kind(plan)
   if plan.storage.kind == "memory" then return "memory" end
   local root = require("moonbox.task").root() or false

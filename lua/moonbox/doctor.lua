@@ -5,7 +5,8 @@ local fixes = require "moonbox.doctor_fixes"
 local M = {}
 
 -- `need`: "all" = no sandbox without it; "disk", "ids", "network" = policies that ask for it ("disk": where their files
--- are on no disk image); "git" = pipelines; else a note. `only`: a row for "user" (not for root). Facts that are not listed only explain others.
+-- are on no disk image); "git" = pipelines; else a note. `only`: a row for "user" (not for root). Facts that are not
+-- listed only explain others.
 local ROWS = {
   { "user_namespace", "user namespaces", need = "all" },
   { "mount_namespace", "mount namespaces", need = "all" },

@@ -25,22 +25,22 @@ local function disk_level(plan)
   if kind == "memory" then return "hard: size of its tmpfs" end
   if kind == "image" then return "hard: an ext4 image of its own" end
   if kind == "none" then
-    return ("refused: the state directory's filesystem carries neither an image nor an overlay (%s); set MOONBOX_STATE to "
-      .. 'a folder on ext4, XFS or btrfs, or write storage = "memory"'):format(why)
+    return ("refused: the state directory's filesystem carries neither an image nor an overlay (%s); set MOONBOX_STATE "
+      .. 'to a folder on ext4, XFS or btrfs, or write storage = "memory"'):format(why)
   end
   return ("watched: every %g s or more; a sandbox over its limit is killed (%s)"):format(M.DISK_PERIOD, why)
 end
 
--- What is read from and written to the disk that the writable files are on. Of what a group of version 1 does not see, and
--- of what lies on no disk, nothing would be held.
+-- What is read from and written to the disk that the writable files are on. Of what a group of version 1 does not see,
+-- and of what lies on no disk, nothing would be held.
 local function io_level(plan, name)
   local disk = require "moonbox.disk"
   local kind = disk.kind(plan)
   if kind == "memory" then return 'refused: the writable files are in memory (storage = "memory"), on no disk' end
   local version = require("moonbox.core").cgroup_io()
   if version == 0 then
-    return "refused: no control group limits disks here; it takes the io controller of version 2, delegated together with "
-      .. "memory (for a session of systemd: Delegate=cpu memory pids io)"
+    return "refused: no control group limits disks here; it takes the io controller of version 2, delegated together "
+      .. "with memory (for a session of systemd: Delegate=cpu memory pids io)"
   elseif version == 1 and name:match("^disk_write") then
     return "refused: control groups of version 1 do not see delayed writes; boot with version 2 "
       .. "(systemd.unified_cgroup_hierarchy=1)"
@@ -50,7 +50,8 @@ local function io_level(plan, name)
   return device and ("hard: control group v%d, on disk %s"):format(version, device) or "refused: " .. why
 end
 
---- { cpus=, memory=, disk=, time=, processes=, and what of OPTIONAL is given } -> text that starts with "hard" or "watched", or "refused" with why.
+--- { cpus=, memory=, disk=, time=, processes=, and what of OPTIONAL is given } -> text that starts with "hard" or
+-- "watched", or "refused" with why.
 function M.levels(plan, groups)
   groups = groups or require("moonbox.core").cgroups()
   local out = {}

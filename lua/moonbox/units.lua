@@ -33,7 +33,7 @@ end
 
 local function trim(n) return (string.format("%.2f", n):gsub("%.?0+$", "")) end
 
---- A size, time, bandwidth, throughput (bytes a second), number of operations a second, or rate ({count, seconds}) as an
+--- A size, time, bandwidth, throughput (bytes a second), ops (operations a second) or rate ({count, seconds}) as an
 -- operator would write it.
 function M.show(dimension, amount)
   local steps = { size = { { 2 ^ 40, "TB" }, { 2 ^ 30, "GB" }, { 2 ^ 20, "MB" }, { 2 ^ 10, "KB" },

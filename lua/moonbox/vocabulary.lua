@@ -139,10 +139,10 @@ key("limits", "disk_floor", "size",
   "How much of the host's disk must stay free; 1 GB, or a twentieth of a smaller disk, when left out.",
   { min = 0, max = 2 ^ 50 })
 for _, way in ipairs { { "disk_read", "read from" }, { "disk_write", "write to" } } do
-  key("limits", way[1], "throughput", ("How many bytes a second the sandbox may %s the disk that its writable files are on; ")
-    :format(way[2]) .. "no limit when left out.", { min = 64 * KB, max = 2 ^ 40 })
-  key("limits", way[1] .. "_ops", "ops", ("How many times a second the sandbox may %s the disk that its writable files ")
-    :format(way[2]) .. "are on; no limit when left out.", { min = 10, max = 1e9 })
+  local disk = way[2] .. " the disk that its writable files are on; no limit when left out."
+  key("limits", way[1], "throughput", "How many bytes a second the sandbox may " .. disk,
+    { min = 64 * KB, max = 2 ^ 40 })
+  key("limits", way[1] .. "_ops", "ops", "How many times a second the sandbox may " .. disk, { min = 10, max = 1e9 })
 end
 key("limits", "time", "time", "How long the sandbox or the whole task may run.",
   { min = 1, max = 366 * 86400, default = 600 })

@@ -32,7 +32,9 @@ local function plain_value(ctx, node)
   if number and unit == "" and sign == "" then return number end
   local value = number and ctx.file.units(unit)
   if value then return sign == "/" and number / value or number * value end
-  return text
+  local amount, of, over = text:match("^([%d.]+) *(%a+) */ *(%a+)$")
+  local size, time = ctx.file.units(of or ""), ctx.file.units(over or "")
+  return tonumber(amount) and size and time and tonumber(amount) * size / time or text
 end
 
 local function scalar(ctx, node)

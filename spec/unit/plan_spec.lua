@@ -188,6 +188,28 @@ describe("narrowing a plan", function()
     end
   end)
 
+  it("takes a limit that the policy leaves out from the step, and the smaller one of both", function()
+    assert.equal(2 ^ 20, plan.narrow(codex, { limits = { disk_read = 2 ^ 20 } }).limits.disk_read)
+    local slow = plan.compile(assert(language.policy(
+      'return policy "x" { limits = { disk_write = 2 * MB / second, hold = "hard" } }')), language.host)
+    assert.same({ 2 * 2 ^ 20, "hard" }, { slow.limits.disk_write, slow.limits.hold.disk_write })
+    assert.equal(2 ^ 20, plan.narrow(slow, { limits = { disk_write = 2 ^ 20 } }).limits.disk_write)
+    assert.equal(2 * 2 ^ 20, plan.narrow(slow, { limits = { disk_write = 2 ^ 30 } }).limits.disk_write)
+    assert.is_nil(codex.limits.hold.disk_write)
+  end)
+
+  it("is refused where the state directory's filesystem can carry no files of a sandbox", function()
+    local holding, disk = require "moonbox.holding", require "moonbox.disk"
+    local kind = disk.kind
+    finally(function() disk.kind = kind end)
+    disk.kind = function() return "none", "no mke2fs; no overlay" end
+    local groups = { cpu = { version = 2 }, memory = { version = 2 }, pids = { version = 2 } }
+    local told = holding.refusals(codex, holding.levels(codex, groups))
+    assert.equal(1, #told)
+    assert.matches("^limit disk = 50 GB refused: the state directory's filesystem carries neither an image nor an overlay "
+      .. "%(no mke2fs; no overlay%)", told[1])
+  end)
+
   local names = require "moonbox.names"
 
   -- The rules of a step that narrows the network of policy text to `only` rows, { names…, ports = }, each.

@@ -173,7 +173,8 @@ return policy "x" {
 
   it("holds every limit hard when told so in one word", function()
     local data = assert(language.policy('return policy "x" { limits = { hold = "hard" } }'))
-    assert.same({ cpus = "hard", memory = "hard", disk = "hard", time = "hard", cpu_time = "hard", processes = "hard" },
+    assert.same({ cpus = "hard", memory = "hard", disk = "hard", disk_read = "hard", disk_write = "hard",
+      disk_read_ops = "hard", disk_write_ops = "hard", time = "hard", cpu_time = "hard", processes = "hard" },
       data.limits.hold)
   end)
 

@@ -18,6 +18,7 @@ describe("units", function()
     assert.same({ "time", 4 * 3600 }, units.parts(4 * word("hours")))
     assert.same({ "bandwidth", 50e6 }, units.parts(50 * word("Mbit")))
     assert.same({ "rate", 100, 60 }, units.parts(100 / word("minute")))
+    assert.same({ "throughput", 100 * 2 ^ 20 }, units.parts(100 * word("MB") / word("second")))
     assert.same({ "time", 5400 }, units.parts(1 * word("hour") + 30 * word("minutes")))
     assert.same({ "size", 512 * 2 ^ 20 }, units.parts(word("GB") / 2))
     assert.is_nil(units.parts(4))
@@ -41,6 +42,7 @@ describe("units", function()
       { function(w) return -w("GB") end, "size - size" },
       { function(w) return (1 / w("minute")) * 2 end, "rate * number" },
       { function(w) return w("GB") < w("hour") end, "size < time" },
+      { function(w) return w("hour") / w("GB") end, "time / size" },
     }
     for _, case in ipairs(cases) do
       local word, told = words()
@@ -66,5 +68,7 @@ describe("units", function()
     assert.equal("1.5 minutes", units.show("time", 90))
     assert.equal("50 Mbit", units.show("bandwidth", 50e6))
     assert.equal("100 / minute", units.show("rate", { count = 100, seconds = 60 }))
+    assert.equal("1.5 MB / second", units.show("throughput", 1.5 * 2 ^ 20))
+    assert.equal("1000 / second", units.show("ops", 1000))
   end)
 end)

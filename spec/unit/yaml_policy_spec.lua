@@ -30,7 +30,8 @@ network:
   - publish: [8080]
   - requests: 100 / minute
   - bandwidth: 50 Mbit
-limits: { cpus: 0.5, memory: 1.5 GB, time: 4 hours, hold: { memory: hard } }
+limits: { cpus: 0.5, memory: 1.5 GB, time: 4 hours, disk_read: 2 MB / second, disk_read_ops: 100 / second,
+  hold: { memory: hard } }
 process: { capabilities: [net_bind_service], syscalls: strict }
 env: { A: "1", B: two }
 ]]
@@ -42,7 +43,8 @@ return policy "small" { about = "The same.", extends = "base",
   network = { deny { "internal", "*.onion", why = "hidden" }, allow { ecosystem.npm, "github.com" },
     allow { "docs.python.org", ports = { 443 }, watch = true }, publish { 8080 },
     requests = 100 / minute, bandwidth = 50 * Mbit },
-  limits = { cpus = 0.5, memory = 1.5 * GB, time = 4 * hours, hold = { memory = "hard" } },
+  limits = { cpus = 0.5, memory = 1.5 * GB, time = 4 * hours, disk_read = 2 * MB / second,
+    disk_read_ops = 100 / second, hold = { memory = "hard" } },
   process = { capabilities = { "net_bind_service" }, syscalls = "strict" },
   env = { A = "1", B = "two" } }
 ]]
