@@ -257,13 +257,14 @@ int image_open(struct image *image, const char *template, const struct idmap *ma
     return -1;
 }
 
-int image_usage(const struct image *image, uint64_t *bytes, uint64_t *inodes)
+int image_usage(const struct image *image, struct image_usage *usage)
 {
     struct statfs fs;
     if (fstatfs(image->mounted, &fs) < 0)
         return -1;
-    *bytes = (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
-    *inodes = fs.f_files - fs.f_ffree;
+    usage->bytes = (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
+    usage->inodes = fs.f_files - fs.f_ffree;
+    usage->full = fs.f_bavail == 0 || fs.f_ffree == 0;
     return 0;
 }
 

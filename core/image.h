@@ -10,6 +10,7 @@
 #include "err.h"
 #include "idmap.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct image {
@@ -36,8 +37,13 @@ int image_open(struct image *image, const char *template, const struct idmap *ma
 /* One more detached mount of it, which the caller owns. A mount can be put in one mount namespace only. */
 int image_mount(const struct image *image, struct err *err);
 
-/* Bytes and inodes in use, without what the filesystem itself needs. 0, or -1 with errno set. */
-int image_usage(const struct image *image, uint64_t *bytes, uint64_t *inodes);
+struct image_usage {
+    uint64_t bytes, inodes; /* in use, without what the filesystem itself needs */
+    bool full;              /* takes no more bytes, or no more files */
+};
+
+/* 0, or -1 with errno set. */
+int image_usage(const struct image *image, struct image_usage *usage);
 
 /* Lets go of it; it is gone when the sandboxes that mounted it are. Safe on one with both descriptors -1. */
 void image_close(struct image *image);

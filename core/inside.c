@@ -46,8 +46,15 @@ static uint64_t cpu_time(int dir, const char *pid)
     return ticks * 1000000u / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
+static void note_full(const struct mntent *mount, const struct statfs *fs, struct wire_usage *usage)
+{
+    if (!*usage->full && !hasmntopt(mount, "ro") && (fs->f_bfree == 0 || fs->f_ffree == 0) &&
+        util_copy(usage->full, sizeof usage->full, mount->mnt_dir) < 0)
+        usage->full[0] = '\0';
+}
+
 /* What lies in the tmpfs of the sandbox's mounts is memory too. A filesystem that is mounted twice counts once. */
-static uint64_t tmpfs_bytes(void)
+static uint64_t tmpfs_bytes(struct wire_usage *usage)
 {
     enum { MAX_FILESYSTEMS = 64 };
     dev_t seen[MAX_FILESYSTEMS];
@@ -66,6 +73,7 @@ static uint64_t tmpfs_bytes(void)
         if (known)
             continue;
         seen[n++] = st.st_dev;
+        note_full(mount, &fs, usage);
         bytes += (fs.f_blocks - fs.f_bfree) * (uint64_t)fs.f_bsize;
     }
     if (mounts)
@@ -80,7 +88,7 @@ void inside_measure(struct wire_usage *usage)
     if (getrusage(RUSAGE_CHILDREN, &waited) == 0)
         usage->cpu_us = (uint64_t)(waited.ru_utime.tv_sec + waited.ru_stime.tv_sec) * 1000000u +
                         (uint64_t)(waited.ru_utime.tv_usec + waited.ru_stime.tv_usec);
-    usage->memory = tmpfs_bytes();
+    usage->memory = tmpfs_bytes(usage);
     cleanup_dir DIR *proc = opendir("/proc");
     for (struct dirent *entry; proc && (entry = readdir(proc));) {
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || strcmp(entry->d_name, "1") == 0)

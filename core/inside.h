@@ -6,7 +6,7 @@
 
 /* Sums over all processes but init. Memory is the proportional set size where it may be read (proc(5),
  * smaps_rollup), else the resident size, so a doubt counts against the sandbox,
- * and what its tmpfs hold. CPU time is that of the living and of
+ * and what its tmpfs hold, of which the first full one is named. CPU time is that of the living and of
  * all that init has waited for. */
 void inside_measure(struct wire_usage *usage);
 

@@ -92,6 +92,7 @@ struct wire_usage {
     uint64_t processes;
     uint64_t memory; /* bytes: proportional set sizes where readable, else resident sizes */
     uint64_t cpu_us;
+    char full[128]; /* where one of its tmpfs is mounted that takes no more bytes or files; "" none is full */
 };
 
 /* Sends a frame whole (blocking). `fds` are borrowed. 0, or -1 with errno. */

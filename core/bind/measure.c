@@ -47,17 +47,18 @@ static int unlinked(lua_State *L)
 
 static void push_disk(lua_State *L, const struct sandbox *sandbox)
 {
-    uint64_t bytes, inodes;
-    if (!sandbox->keeper || sandbox->keeper->image.mounted < 0 ||
-        image_usage(&sandbox->keeper->image, &bytes, &inodes) < 0)
+    struct image_usage used;
+    if (!sandbox->keeper || sandbox->keeper->image.mounted < 0 || image_usage(&sandbox->keeper->image, &used) < 0)
         return;
-    bind_set_number(L, "disk", (double)bytes);
-    bind_set_number(L, "inodes", (double)inodes);
+    bind_set_number(L, "disk", (double)used.bytes);
+    bind_set_number(L, "inodes", (double)used.inodes);
+    lua_pushboolean(L, used.full);
+    lua_setfield(L, -2, "full");
 }
 
 /* sandbox:usage() -> what the kernel counts: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills=, refused=
  * (forks), pressure= { cpu=, memory=, io= } (percent of the last 10 s) }, each only where there is a controller for it,
- * and of a disk image { disk=, inodes= }. */
+ * and of a disk image { disk=, inodes=, full=bool }. */
 static int usage(lua_State *L)
 {
     struct sandbox *sandbox = bind_check_sandbox(L);

@@ -244,6 +244,8 @@ static void push_event(lua_State *L, struct sandbox *sandbox, const struct event
         bind_set_number(L, "processes", (double)event->usage.processes);
         bind_set_number(L, "memory", (double)event->usage.memory);
         bind_set_number(L, "cpu_seconds", (double)event->usage.cpu_us / 1e6);
+        lua_pushlstring(L, event->usage.full, strnlen(event->usage.full, sizeof event->usage.full));
+        lua_setfield(L, -2, "full");
         break;
     case EVENT_STORAGE:
         bind_set_number(L, "bytes", (double)event->storage.bytes);

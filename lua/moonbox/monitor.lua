@@ -22,7 +22,7 @@ M.PERIOD, M.RAREST, M.REPEAT, M.VIOLATION, M.NOTICE = 1, 60, 60, 10, 10
 
 local FULL = 0.99 -- share of a disk limit that counts as reached: a filesystem keeps some blocks for itself
 
-local SIZES = { memory = true, disk = true }
+local SIZES = { memory = true, disk = true, scratch = true }
 
 --- A monitor for `box` (moonbox.sandbox), which begins to sample only where somebody wants to know: a listener, or a
 -- hook. Returns it, or nil and a sentence.
@@ -50,6 +50,7 @@ end
 function M:sample(seen, now)
   local use = self.box.running:usage()
   use.disk = use.disk or seen.disk
+  use.full_path = seen.full
   use.memory = use.memory or seen.memory
   use.processes = use.processes or (seen.processes and seen.processes + 1) -- itself
   use.cpu_seconds = use.cpu_seconds or seen.cpu_seconds
@@ -200,13 +201,28 @@ function M:violation(run, v)
   ask(self, run, "violation", arg, about)
 end
 
+-- The violation of a filesystem that is full, in bytes or in files: "" is the disk of all writable files, else where a
+-- filesystem in memory is mounted.
+local function full_disk(self, run, path, use)
+  local row
+  for _, mount in ipairs(self.box.plan.mounts) do -- a later one lies over an earlier one
+    if mount.target == path then row = mount end
+  end
+  if row and row.kind == "tmpfs" then
+    return "scratch", ("%s is full (%s or %d files): writes fail"):format(path, run.size(row.size), row.inodes), nil,
+      row.size, row.from
+  end
+  local limit = self.box.plan.limits.disk
+  return "disk", ("disk limit of %s reached%s: writes fail"):format(run.size(limit),
+    (use.disk or limit) < limit * FULL and " in files" or ""), use.disk, limit
+end
+
 -- What the kernel holds by refusing: the sandbox goes on, and hears of it itself.
 local function held_by_kernel(self, run, use, now)
-  local function once_in_a_while(limit, sentence, value, threshold)
-    if now - (self.violated[limit] or -math.huge) < M.VIOLATION then return false end
+  local function once_in_a_while(limit, sentence, value, threshold, rule)
+    if now - (self.violated[limit] or -math.huge) < M.VIOLATION then return end
     self.violated[limit] = now
-    self:violation(run, { limit = limit, sentence = sentence, value = value, threshold = threshold })
-    return true
+    self:violation(run, { limit = limit, sentence = sentence, value = value, threshold = threshold, rule = rule })
   end
   local limits, refused = self.box.plan.limits, use.refused or 0
   -- RLIMIT_NPROC refuses as well, and counts nothing.
@@ -215,11 +231,8 @@ local function held_by_kernel(self, run, use, now)
       use.processes, limits.processes)
     self.refused = refused
   end
-  local full = use.disk and self.box.disk == "image" and use.disk >= limits.disk * FULL
-  if full and not self.full then
-    once_in_a_while("disk", ("disk limit of %s reached: writes fail"):format(run.size(limits.disk)), use.disk,
-      limits.disk)
-  end
+  local full = self.box.disk == "image" and (use.full or (use.disk or 0) >= limits.disk * FULL) and "" or use.full_path
+  if full and full ~= self.full then once_in_a_while(full_disk(self, run, full, use)) end
   self.full = full
 end
 

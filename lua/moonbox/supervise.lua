@@ -70,6 +70,7 @@ function on.usage(run, event)
   run.usage.memory_peak = math.max(run.usage.memory_peak or 0, event.memory)
   run.usage.processes = event.processes
   run.seen.memory, run.seen.processes, run.seen.cpu_seconds = event.memory, event.processes, event.cpu_seconds
+  run.seen.full = event.full ~= "" and event.full or nil
   run.asked_at = nil
   if run.watch_memory and event.memory > limit then
     stop(run, "memory", ("memory limit of %s reached: %s in %s and in memory filesystems"):format(size(limit),
@@ -87,6 +88,9 @@ function on.storage(run, event)
     stop(run, "disk", ("disk limit of %s reached: %s in %d files and directories"):format(size(limit),
       size(bytes), event.inodes) .. (files > 0 and (" and %d deleted ones that are open"):format(files) or ""), 0,
       bytes, limit)
+  elseif event.inodes > run.box.plan.storage.inodes then
+    stop(run, "disk", ("disk limit of %s reached: %d files and directories, at most %d"):format(size(limit),
+      event.inodes, run.box.plan.storage.inodes), 0, bytes, limit)
   elseif event.partial then
     stop(run, "disk", "the writable files can't be measured: directories are nested too deeply", 0)
   end
@@ -151,7 +155,7 @@ local function kill_everything(run)
 end
 
 -- Asks process 1, which is slow where there are many processes: often when nobody else sees the memory, else now and
--- then for the processor time. A frozen one can't answer.
+-- then for the processor time and for what is full. A frozen one can't answer.
 local function sample(run, now)
   if now < run.sample_at then return end
   run.sample_at = now + (run.watch_memory and holding.MEMORY_PERIOD or SLOW_PERIOD)
@@ -281,7 +285,7 @@ function M.watch(box, id, spec, began)
   local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},
     seen = {}, stop = stop, size = size, watch_memory = levels.memory:match("^watched") ~= nil,
     oom_kills = box.oom_kills, look_at = began + M.LOOK }
-  local asks = run.watch_memory or (box.monitor:due() < math.huge and not (box.running:usage() or {}).cpu_seconds)
+  local asks = run.watch_memory or box.monitor:due() < math.huge
   run.sample_at = asks and began or math.huge
   if box.disk == "memory" and run.watch_memory then run.look_at = math.huge end
   return run

@@ -6,6 +6,8 @@
  *   hog spin THREADS SECONDS               computes in each thread
  *   hog work SECONDS                       computes, allocates and forks; prints how often
  *   hog exhaust KIND MOST [STAY]           makes descriptors, timers and the like; prints how many, and why no more
+ *   hog fill KIND DIRECTORY MOST           makes files and the like, all in it, or as large as they may be; prints how many
+ *                                          (of bytes: megabytes) and why no more
  *   hog favour                             asks for more than its share of the processors
  *   hog stay                               is there */
 #include "answer.h"
@@ -24,8 +26,10 @@
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -263,6 +267,96 @@ static int exhaust(const char *kind)
     return add_key();
 }
 
+static const char *fill_directory;
+static long filled;
+
+static const char *next_name(void)
+{
+    static char name[512];
+    snprintf(name, sizeof name, "%s/hog%ld", fill_directory, filled++);
+    return name;
+}
+
+static int write_megabyte(void)
+{
+    static char bytes[MB];
+    static int fd = -1;
+    if (fd < 0)
+        fd = open(next_name(), O_CREAT | O_WRONLY, 0600);
+    return write(fd, bytes, MB) == MB ? 0 : -1;
+}
+
+/* A file of a page at the end of a large hole. */
+static int write_sparse(void)
+{
+    static char page[4096];
+    int fd = open(next_name(), O_CREAT | O_WRONLY, 0600);
+    int result = fd >= 0 && pwrite(fd, page, sizeof page, MB * 16l) == sizeof page ? 0 : -1, failed = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = failed;
+    return result;
+}
+
+static int reserve(void)
+{
+    int fd = open(next_name(), O_CREAT | O_WRONLY, 0600);
+    int result = fd < 0 ? -1 : fallocate(fd, 0, 0, MB), failed = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = failed;
+    return result;
+}
+
+static int make_file(void)
+{
+    int fd = open(next_name(), O_CREAT | O_EXCL | O_WRONLY, 0600);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int make_link(void)
+{
+    static char first[512];
+    if (!*first)
+        snprintf(first, sizeof first, "%s", next_name());
+    int fd = filled == 1 ? open(first, O_CREAT | O_WRONLY, 0600) : -1;
+    if (fd >= 0)
+        close(fd);
+    return link(first, next_name());
+}
+
+/* Large enough to take space of its own beside the inode. */
+static int set_attribute(void)
+{
+    static char value[2000];
+    const char *name = next_name();
+    int fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    int result = fd < 0 ? -1 : fsetxattr(fd, "user.hog", value, sizeof value, 0), failed = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = failed;
+    return result;
+}
+
+static int fill(const char *kind)
+{
+    if (strcmp(kind, "bytes") == 0)
+        return write_megabyte();
+    if (strcmp(kind, "sparse") == 0)
+        return write_sparse();
+    if (strcmp(kind, "reserved") == 0)
+        return reserve();
+    if (strcmp(kind, "symlinks") == 0)
+        return symlink("/a/target/that/is/longer/than/what/fits/into/an/inode/of/sixty/bytes", next_name());
+    if (strcmp(kind, "links") == 0)
+        return make_link();
+    if (strcmp(kind, "attributes") == 0)
+        return set_attribute();
+    if (strcmp(kind, "directories") == 0)
+        return mkdir(next_name(), 0700);
+    return make_file();
+}
+
 static void favour(void)
 {
     struct sched_param first = {.sched_priority = 1};
@@ -300,6 +394,9 @@ int main(int argc, char **argv)
         hold_signals();
         count(kind, most, exhaust);
         sleep(stay_seconds);
+    } else if (strcmp(action, "fill") == 0 && argc > 4) {
+        fill_directory = argv[3];
+        count(kind, atol(argv[4]), fill);
     } else if (strcmp(action, "favour") == 0) {
         favour();
     } else if (strcmp(action, "stay") == 0) {
