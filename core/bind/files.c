@@ -297,21 +297,36 @@ static int append_close(lua_State *L)
     return close_handle(L, BIND_FILE);
 }
 
+/* Locked and still at `path`: 1; locked by another: 0; -1 with errno. Who removes a locked file leaves its lock behind, and
+ * somebody else's file may be there by the time that we have that lock. */
+static int lock_what_is_there(const char *path, int *fd)
+{
+    enum { TRIES = 64 };
+    for (int i = 0; i < TRIES; i++) {
+        struct stat held, there;
+        *fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (*fd < 0)
+            return -1;
+        int locked = flock(*fd, LOCK_EX | LOCK_NB);
+        if (locked == 0 && fstat(*fd, &held) == 0 && lstat(path, &there) == 0 && held.st_ino == there.st_ino &&
+            held.st_dev == there.st_dev)
+            return 1;
+        util_close(fd);
+        if (locked < 0)
+            return errno == EWOULDBLOCK ? 0 : -1;
+    }
+    errno = ESTALE;
+    return -1;
+}
+
 /* lock(path) -> handle with :close(), held while it lives | nil, "locked" or a message, CODE. flock(2), so that the
  * kernel lets go when the holder dies. */
 static int lock_path(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    int *fd = new_handle(L, BIND_LOCK);
-    *fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (*fd < 0)
-        return failure(L, "open", path);
-    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
-        return 1;
-    int saved = errno;
-    util_close(fd);
-    if (saved != EWOULDBLOCK)
-        return errno = saved, failure(L, "lock", path);
+    int *fd = new_handle(L, BIND_LOCK), locked = lock_what_is_there(path, fd);
+    if (locked != 0)
+        return locked > 0 ? 1 : failure(L, "lock", path);
     lua_pushnil(L);
     lua_pushliteral(L, "locked");
     lua_pushliteral(L, "EWOULDBLOCK");

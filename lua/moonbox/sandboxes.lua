@@ -18,7 +18,7 @@ local M = {}
 
 local PRIVATE_FOLDER, PRIVATE = 448, 384 -- 0700, 0600
 local JSON_BYTES = 16 * 2 ^ 20
-local MOST_TRIES, YOUNG = 16, 60
+local MOST_TRIES = 16
 
 --- Seconds that the processes of a dead supervisor get to clean up by themselves, and that a supervisor whose state
 -- is being looked at gets to be between two states.
@@ -72,15 +72,32 @@ local function write_json(path, value)
 end
 
 local function fill(path, data, plan)
-  local made, message = sys.mkdir(path, PRIVATE_FOLDER)
-  if not made then return nil, message end
-  local lock, why = sys.lock(path .. "/lock")
-  if not lock then return nil, why end
-  made, message = sys.write_file(path .. "/plan.json", require("moonbox.cli.plan").text(plan), PRIVATE)
-  if made then made, message = write_json(path .. "/sandbox.json", data) end
+  local made, message, code = sys.mkdir(path, PRIVATE_FOLDER)
+  if not made then return nil, message, code end
+  local lock
+  lock, message, code = sys.lock(path .. "/lock")
+  if not lock then return nil, message, code end
+  made, message, code = sys.write_file(path .. "/plan.json", require("moonbox.cli.plan").text(plan), PRIVATE)
+  if made then made, message, code = write_json(path .. "/sandbox.json", data) end
   if made then return lock end
   lock:close()
-  return nil, message
+  return nil, message, code
+end
+
+-- What says that a name was taken by another sandbox, and that a folder was swept before it was locked.
+local TAKEN = { ENOTEMPTY = true, EEXIST = true }
+local SWEPT = { ENOENT = true, EWOULDBLOCK = true }
+
+-- Makes the folder of `data.id` beside its place and moves it there. Returns it, or nil, sentence, CODE.
+local function place(data, plan, root)
+  local beside, path = root .. "/sandboxes/.new-" .. sys.random_hex(8), M.dir(data.id, root)
+  local lock, message, code = fill(beside, data, plan)
+  local done
+  if lock then done, message, code = sys.rename(beside, path) end
+  if done then return setmetatable({ id = data.id, path = path, lock = lock, root = root }, Folder) end
+  sys.remove_tree(beside)
+  if lock then lock:close() end
+  return nil, message, code
 end
 
 --- Makes the folder of a new sandbox, with its lock held. `data` are fields of sandbox.json. Returns it, or nil,
@@ -95,22 +112,15 @@ function M.create(id, data, plan)
   if not info or info.kind ~= "directory" or info.uid ~= sys.euid() then
     return nil, root .. "/sandboxes: not a directory of the user who runs moonbox"
   end
-  for _ = 1, id and 1 or MOST_TRIES do
+  for _ = 1, MOST_TRIES do
     data.id = id or sys.random_hex(6)
-    local beside, path = root .. "/sandboxes/.new-" .. sys.random_hex(8), M.dir(data.id, root)
-    local lock, why = fill(beside, data, plan)
-    local done, code
-    if lock then done, why, code = sys.rename(beside, path) end
-    if done then
-      return setmetatable({ id = data.id, path = path, lock = lock, root = root }, Folder)
-    end
-    sys.remove_tree(beside)
-    if lock then lock:close() end
-    local taken = code == "ENOTEMPTY" or code == "EEXIST"
-    if not taken then return nil, why end
-    if id then return nil, ("there is a sandbox %s already"):format(id), "EEXIST" end
+    local folder, code
+    folder, message, code = place(data, plan, root)
+    if folder then return folder end
+    if id and TAKEN[code] then return nil, ("there is a sandbox %s already"):format(id), "EEXIST" end
+    if not TAKEN[code] and not SWEPT[code] then break end
   end
-  return nil, "no free id was found"
+  return nil, message
 end
 
 --- What sandbox.json of a folder says, or nil and a sentence.
@@ -213,22 +223,32 @@ function M.ask(path, request, seconds)
 end
 
 --- Removes the folder of a sandbox whose supervisor is dead. It goes under another name first, so that its id is free
--- at once and nobody sees half of it. Returns true, or nil and a sentence.
+-- at once and nobody sees half of it. Its lock is held meanwhile: who looks at it then takes no other that gets its id
+-- for it. Returns true, or nil and a sentence.
 function M.remove(id, root)
   root = root_of(root)
+  local path, till = M.dir(id, root), sys.monotonic() + M.SETTLE
   local gone = ("%s/sandboxes/.gone-%s"):format(root, sys.random_hex(8))
-  local renamed, message, code = sys.rename(M.dir(id, root), gone)
-  if not renamed then return code == "ENOENT" or nil, message end
+  local lock, message, code
+  repeat
+    if not sys.lstat(path) then return true end
+    lock, message, code = sys.lock(path .. "/lock")
+    if not lock and code == "EWOULDBLOCK" then sys.sleep(0.01) end
+  until lock or (code ~= "EWOULDBLOCK" and code ~= "ENOENT") or sys.monotonic() > till
+  if not lock then return nil, code == "EWOULDBLOCK" and ("the sandbox %s runs"):format(id) or message end
+  local renamed
+  renamed, message = sys.rename(path, gone)
+  lock:close()
+  if not renamed then return nil, message end
   return sys.remove_tree(gone)
 end
 
--- Folders that creating or removing left half done: young ones may be in use.
+-- Folders that creating or removing left half done: those that nobody holds.
 local function sweep(root)
   local swept = 0
   for _, name in ipairs(sys.list(root .. "/sandboxes") or {}) do
     local path = root .. "/sandboxes/" .. name
-    local info = name:find("^%.new%-") and sys.lstat(path)
-    local lock = info and sys.realtime() - info.mtime > YOUNG and sys.lock(path .. "/lock")
+    local lock = name:find("^%.new%-") and sys.lock(path .. "/lock")
     if lock or name:find("^%.gone%-") then
       if sys.remove_tree(path) then swept = swept + 1 end
     end
