@@ -1,7 +1,11 @@
 --- The posture of a sandbox that runs: what proc(5) says of its processes, against what its plan asks for.
--- Every thread is looked at. A tenant may take rights away from itself, so a command has at most what the plan gives;
--- init, which no tenant reaches, has exactly that. A command's descriptors are its own affair. What can't be read is a
--- difference, but for what init and the gateway hide from an ordinary user by intent (HIDDEN): that is named as unread.
+--
+-- Every thread of every process is looked at. Init, which no tenant reaches, has exactly what the plan gives, and so has
+-- a command when it starts: a fresh one is started for that. A tenant may take rights away from its own processes, add
+-- filters, and change what is no matter of safety (umask, signals, its descriptors), so a command that runs has at most
+-- what the plan gives. The supervisor asks M.init before anything of a tenant runs. What can't be read is a difference,
+-- but for what init, its copies and the gateway hide from an ordinary user by intent: that is named as unread.
+local checks = require "moonbox.posture_checks"
 local core = require "moonbox.core"
 local process = require "moonbox.process"
 
@@ -9,16 +13,22 @@ local sys = core.sys
 
 local M = {}
 
-local CAPABILITIES = { "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb" }
-
 -- Numbers of <linux/capability.h> that a plan or the gateway may have.
 local CAPABILITY = { net_bind_service = 10, net_admin = 12 }
 
-local HIDDEN = { descriptors = true, mounts = true }
-for _, name in ipairs(process.NAMESPACES) do HIDDEN["namespace " .. name] = true end
+-- Signal masks as in status. All that can be blocked but two of the C library's own; PIPE; INT; and what a keeper
+-- ignores: HUP, INT, QUIT, PIPE, TERM.
+local NONE, ALL, PIPE = "0000000000000000", "fffffffe7ffbfeff", "0000000000001000"
+local KEEPER_IGNORES = "0000000000005007"
 
--- All signals but those that can't be blocked and two of the C library's own.
-local BLOCKED, NONE = "fffffffe7ffbfeff", "0000000000000000"
+-- The filters of a sandbox (core/seccomp), and what one that may write to the host has besides (core/setid), or one that
+-- is pinned to processors (core/affinity).
+local FILTERS = 2
+
+local SCORE = 200 -- of core/child, first_to_go
+
+-- Seconds that a fresh command has to be there.
+local FRESH = 10
 
 local function mask(names)
   local value = 0
@@ -26,140 +36,8 @@ local function mask(names)
   return ("%016x"):format(value)
 end
 
--- Whether no bit of `found` is missing in `most`, both hexadecimal.
-local function within(found, most)
-  local bit = require "bit"
-  for i = 1, 16, 8 do
-    local a, b = tonumber(found:sub(i, i + 7), 16), tonumber(most:sub(i, i + 7), 16)
-    if bit.band(a, bit.bnot(b)) ~= 0 then return false end
-  end
-  return true
-end
-
-local Report = {}
-Report.__index = Report
-
-local function report(look, kind)
-  local json = require "moonbox.json"
-  return setmetatable({ pid = tonumber(look.pid), kind = kind, name = look.status.Name, differences = json.array {},
-    unread = json.array {} }, Report)
-end
-
-function Report:expect(field, wanted, found, fine)
-  if found == nil and HIDDEN[field] and self.kind ~= "command" and sys.euid() ~= 0 then
-    self.unread[#self.unread + 1] = field
-  elseif found == nil then
-    self.differences[#self.differences + 1] = { field = field, expected = tostring(wanted), found = "not to be read" }
-  elseif not fine and wanted ~= found then
-    self.differences[#self.differences + 1] = { field = field, expected = tostring(wanted), found = tostring(found) }
-  end
-end
-
-local function four_times(id) return ("%s %s %s %s"):format(id, id, id, id) end
-
--- Ids, privileges and filters of each thread. `most`: capabilities; `exact`: these and no fewer.
-local function check_threads(out, look, want)
-  for _, t in ipairs(look.threads) do
-    out:expect("NoNewPrivs", "1", t.NoNewPrivs)
-    out:expect("Seccomp", "2", t.Seccomp)
-    out:expect("Seccomp_filters", ("at least %d"):format(want.filters), t.Seccomp_filters,
-      (tonumber(t.Seccomp_filters) or 0) >= want.filters)
-    for _, name in ipairs(CAPABILITIES) do
-      out:expect(name, want.capabilities, t[name], not want.exact and within(t[name], want.capabilities))
-    end
-    out:expect("Uid", four_times(want.uid), t.Uid)
-    out:expect("Gid", four_times(want.gid), t.Gid)
-    out:expect("Groups", want.groups, t.Groups)
-    if want.depth then
-      local _, spaces = t.NSpid:gsub("%d+", "")
-      out:expect("NSpid", ("%d numbers"):format(want.depth), t.NSpid, spaces == want.depth)
-    end
-    if want.exact then out:expect("TracerPid", "0", t.TracerPid) end
-  end
-end
-
-local function check_limits(out, look, plan, outside)
-  for _, row in ipairs(plan.rlimits) do
-    local most = outside.limits and math.min(row.hard, outside.limits[row.name] or math.huge) or row.hard
-    local found = look.limits and look.limits[row.name]
-    out:expect("limit " .. row.name, ("at most %.0f"):format(most), found, found and found <= most)
-  end
-end
-
--- Flags that must be there, by target; those that may be there besides stand for what the host has or not.
-local function expected_mounts(plan)
-  local required, possible = { ["/"] = "ro,nosuid,nodev", ["/proc"] = "nosuid,nodev,noexec" }, {}
-  for _, row in ipairs(plan.mounts) do
-    if row.kind == "bind" then
-      possible[row.target] = (row.read_only and "ro," or "") .. "nosuid,nodev"
-      if not row.optional then required[row.target] = possible[row.target] end
-    elseif row.kind == "mask" or row.kind == "read_only" then
-      possible[row.target] = "ro,nosuid,nodev,noexec"
-    elseif row.kind == "writable" or row.kind == "tmpfs" then
-      required[row.target] = "nosuid,nodev"
-    end
-  end
-  return required, possible
-end
-
-local function has_flags(found, wanted)
-  for flag in wanted:gmatch("[^,]+") do
-    if not ("," .. found .. ","):find("," .. flag .. ",", 1, true) then return false end
-  end
-  return true
-end
-
-local function check_mounts(out, look, plan)
-  if not look.mounts then return out:expect("mounts", "readable", nil) end
-  local required, possible = expected_mounts(plan)
-  for target, flags in pairs(required) do
-    local found = look.mounts[target]
-    out:expect("mount " .. target, flags, found and found.flags or "not mounted",
-      found and has_flags(found.flags, flags))
-  end
-  for target, found in pairs(look.mounts) do
-    local flags = required[target] or possible[target]
-    for outer, its in pairs(possible) do
-      if not flags and target:sub(1, #outer + 1) == outer .. "/" then flags = its end
-    end
-    if target:match("^/dev/") and not flags then flags = target == "/dev/pts" and "nosuid,noexec" or "" end
-    if not flags and target:match("^/proc/") then flags = "ro,nosuid,nodev,noexec" end
-    out:expect("mount " .. target, flags or "not mounted", found.flags, flags and has_flags(found.flags, flags))
-    out:expect("mount " .. target .. " propagation", "private", found.shared and "shared" or "private")
-  end
-end
-
-local function check_namespaces(out, look, outside, like)
-  for _, name in ipairs(process.NAMESPACES) do
-    local found = look.namespaces and look.namespaces[name]
-    local other = like and like.namespaces and like.namespaces[name]
-    if other then
-      out:expect("namespace " .. name, other, found)
-    else
-      out:expect("namespace " .. name, "not the host's", found, found ~= outside.namespaces[name])
-    end
-  end
-end
-
 local function has_box(groups, box)
   return groups:find("/" .. box, 1, true) ~= nil
-end
-
--- Whether a descriptor is of a filesystem that is mounted nowhere, as the sandbox's own image is: its path is then "/".
-local function is_detached(look, number, target)
-  local id = target == "/" and (process.read(look.pid, "fdinfo/" .. number) or ""):match("mnt_id:%s*(%d+)")
-  return id and not ("\n" .. (process.read(look.pid, "mountinfo") or "")):find("\n" .. id .. " ", 1, true)
-end
-
--- What descriptors of the host's processes may lead to, beside sockets, pipes and the kernel's anonymous files.
-local function check_descriptors(out, look, allowed)
-  if not look.descriptors then return out:expect("descriptors", "readable", nil) end
-  for number, target in pairs(look.descriptors) do
-    local fine = target == "/dev/null" or target:match("^socket:") or target:match("^pipe:")
-      or target:match("^anon_inode:") or is_detached(look, number, target)
-    for _, prefix in ipairs(allowed) do fine = fine or target:sub(1, #prefix) == prefix end
-    out:expect("descriptor " .. number, "a socket, a pipe or what is its own", target, fine)
-  end
 end
 
 -- Whether this host has control groups that sandboxes are put into.
@@ -170,14 +48,12 @@ local function grouped()
   return false
 end
 
--- What no tenant can change of init: what it makes files with, and what it does with signals.
-local function check_settings(out, look, plan)
-  for _, t in ipairs(look.threads) do
-    out:expect("Umask", ("%04o"):format(plan.process.umask or 18), t.Umask)
-    out:expect("SigBlk", BLOCKED, t.SigBlk)
-    out:expect("SigIgn", NONE, t.SigIgn)
-    out:expect("SigCgt", NONE, t.SigCgt)
+local function filters_of(plan, pin, outside)
+  local count = (tonumber(outside.status.Seccomp_filters) or 0) + FILTERS + (pin > 0 and 1 or 0)
+  for _, row in ipairs(plan.mounts) do
+    if row.kind == "bind" and not row.read_only then return count + 1 end
   end
+  return count
 end
 
 -- A copy of init that a command with a time of its own is below (core/subreaper). Who else calls itself so gets no more
@@ -186,28 +62,58 @@ local function is_reaper(look, init)
   return look.status.Name == "moonbox-reaper" and look.status.PPid == tostring(init.pid)
 end
 
---- Init or a command of a sandbox. `context`: plan, box (its name in control groups), grouped (there are such groups),
--- outside (a look at the supervisor), init (a look at init; nil for init itself).
+local function kind_of(look, context)
+  if not context.init then return "init" end
+  if look.pid == context.fresh then return "fresh" end
+  return is_reaper(look, context.init) and "reaper" or "command"
+end
+
+local EXACT = { init = true, fresh = true }
+
+local function check_init(out, look, plan)
+  checks.descriptors(out, look, {})
+  checks.undumpable(out, look, look.status.Uid:match("^%d+"))
+  checks.settings(out, look, { Umask = ("%04o"):format(plan.process.umask or 18), SigBlk = ALL, SigIgn = NONE, SigCgt = NONE })
+  checks.environment(out, look, {})
+  out:expect("directory", "/", look.directory)
+end
+
+-- A command that has only just started, of moonbox's own.
+local function check_fresh(out, look, plan)
+  checks.standard_descriptors(out, look)
+  checks.settings(out, look, { Umask = ("%04o"):format(plan.process.umask or 18), SigBlk = NONE, SigIgn = NONE, SigCgt = NONE })
+  checks.environment(out, look, plan.env)
+  out:expect("directory", plan.cwd, look.directory)
+  out:expect("session", look.status.NSpid, look.status.NSsid)
+  out:expect("process group", look.status.NSpid, look.status.NSpgid)
+end
+
+--- Init, a copy of it, or a command of a sandbox. `context`: plan, box (its name in control groups), grouped (there are
+-- such groups), pin (processors that it is pinned to, or 0), outside (a look at the supervisor), init (a look at init;
+-- nil for init itself), sockets (of the host, moonbox.process.sockets), fresh (the pid of a command that has only just
+-- started).
 function M.check_inside(look, context)
   local init, plan, outside = context.init, context.plan, context.outside
-  local out = report(look, not init and "init" or is_reaper(look, init) and "reaper" or "command")
-  local base = init or look
+  local kind = kind_of(look, context)
+  local out = checks.report(look, kind)
+  out.hides = kind == "init" or kind == "reaper"
+  local base, pin = init or look, context.pin or 0
   local uid, gid = base.status.Uid:match("^%d+"), base.status.Gid:match("^%d+")
   local _, depth = outside.status.NSpid:gsub("%d+", "")
-  check_threads(out, look, { filters = (tonumber(outside.status.Seccomp_filters) or 0) + 2, exact = not init,
-    capabilities = mask(plan.process.capabilities), uid = uid, gid = gid, depth = depth + 1,
+  checks.threads(out, look, { filters = filters_of(plan, pin, outside), exact = EXACT[kind], uid = uid, gid = gid,
+    capabilities = mask(plan.process.capabilities), depth = depth + 1, processors = pin > 0 and pin or nil,
     groups = outside.status.Uid:match("^0 ") and "" or outside.status.Groups })
   if uid == "0" or gid == "0" then out:expect("Uid", "not root's", uid .. ":" .. gid) end
-  check_limits(out, look, plan, outside)
-  check_mounts(out, look, plan)
-  check_namespaces(out, look, outside, init)
-  if not init then
-    check_descriptors(out, look, {})
-    check_settings(out, look, plan)
-  end
+  checks.limits(out, look, plan, outside, EXACT[kind])
+  checks.mounts(out, look, plan)
+  checks.namespaces(out, look, outside, init)
+  if kind == "init" then check_init(out, look, plan) end
+  if kind == "reaper" then checks.descriptors(out, look, {}) end
+  if kind == "fresh" then check_fresh(out, look, plan) end
+  if kind == "command" then checks.descriptors_inside(out, look, context.sockets or {}) end
   out:expect("uid_map", ("%d %s 1 "):format(plan.user.uid, uid), look.maps)
   out:expect("setgroups", "deny", look.setgroups)
-  out:expect("oom_score_adj", "0 or more", look.score, look.score and look.score >= 0)
+  out:expect("oom_score_adj", ("%d or more"):format(SCORE), look.score, look.score and look.score >= SCORE)
   if context.grouped then
     out:expect("control groups", "those of " .. context.box, look.groups,
       look.groups and has_box(look.groups, context.box) and (not init or look.groups == init.groups))
@@ -215,61 +121,158 @@ function M.check_inside(look, context)
   return out
 end
 
+local function pin_of(plan) return require("moonbox.holding").pin(plan, core.cgroups()) end
+
 --- Init, looked at by its own supervisor: one report, or nil when it has gone. `box`: its name in control groups.
 function M.init(pid, plan, box)
   local look, outside = process.look(pid), process.look(sys.pid())
   if not look or not outside then return nil end
-  return M.check_inside(look, { plan = plan, box = box, outside = outside, grouped = grouped() })
+  return M.check_inside(look, { plan = plan, box = box, outside = outside, grouped = grouped(), pin = pin_of(plan) })
+end
+
+-- What every process beside the sandbox has: nobody traces it, and it has none of the sandbox's terminals.
+local function check_beside(look, kind)
+  local out = checks.report(look, kind)
+  for _, t in ipairs(look.threads) do out:expect("TracerPid", "0", t.TracerPid) end
+  return out
 end
 
 --- The gateway: confined, without the host's ids, and without files but its log.
 function M.check_gateway(look, context)
-  local out, outside = report(look, "gateway"), context.outside
-  local root = outside.status.Uid:match("^0 ")
-  check_threads(out, look, { filters = (tonumber(outside.status.Seccomp_filters) or 0) + 1,
-    capabilities = mask { "net_admin" }, uid = look.status.Uid:match("^%d+"), gid = look.status.Gid:match("^%d+"),
-    groups = root and "" or outside.status.Groups })
-  if look.status.Uid:match("^0 ") then out:expect("Uid", "not root's", look.status.Uid) end
+  local out, outside = check_beside(look, "gateway"), context.outside
+  out.hides = true
+  local root, uid = outside.status.Uid:match("^0 "), look.status.Uid:match("^%d+")
+  local filters = (tonumber(outside.status.Seccomp_filters) or 0) + 1
+  checks.threads(out, look, { filters = filters, capabilities = mask { "net_admin" }, uid = uid,
+    gid = look.status.Gid:match("^%d+"), groups = root and "" or outside.status.Groups })
+  out:expect("Seccomp_filters", tostring(filters), look.status.Seccomp_filters)
+  if uid == "0" then out:expect("Uid", "not root's", look.status.Uid) end
+  checks.undumpable(out, look, uid)
+  out:expect("SigIgn", PIPE, look.status.SigIgn)
+  out:expect("SigCgt", NONE, look.status.SigCgt)
+  out:expect("limit core", "0", look.limits and ("%.0f"):format(look.limits.core))
   local user = look.namespaces and look.namespaces.user
   out:expect("namespace user", "not the host's", user, user ~= outside.namespaces.user)
-  check_descriptors(out, look, { context.folder .. "/flows.jsonl" })
+  local net = look.namespaces and look.namespaces.net
+  out:expect("namespace net", outside.namespaces.net, net)
+  checks.descriptors(out, look, { context.folder .. "/flows.jsonl" })
+  return out
+end
+
+--- The keeper: its owner's, and nothing but the folder that it will remove.
+function M.check_keeper(look, context)
+  local out = check_beside(look, "keeper")
+  out:expect("Uid", checks.four_times(context.owner), look.status.Uid)
+  out:expect("SigIgn", KEEPER_IGNORES, look.status.SigIgn)
+  out:expect("SigCgt", NONE, look.status.SigCgt)
+  out:expect("directory", "/", look.directory)
+  checks.descriptors(out, look, { context.state .. "/boxes" })
+  return out
+end
+
+--- The process that a policy's functions run in: its owner's, and two pipes.
+function M.check_hooks(look, context)
+  local out = check_beside(look, "hooks")
+  out:expect("Uid", checks.four_times(context.owner), look.status.Uid)
+  checks.descriptors(out, look, {})
   return out
 end
 
 --- The supervisor: its owner's, and with no descriptor that is not the sandbox's.
 function M.check_supervisor(look, context)
-  local out = report(look, "supervisor")
-  for _, t in ipairs(look.threads) do out:expect("Uid", four_times(context.owner), t.Uid) end
-  check_descriptors(out, look, { context.folder, context.state, "/sys/fs/cgroup/", "/dev/loop" })
+  local out = check_beside(look, "supervisor")
+  for _, t in ipairs(look.threads) do out:expect("Uid", checks.four_times(context.owner), t.Uid) end
+  out:expect("directory", "/", look.directory)
+  checks.descriptors(out, look, { context.folder, context.state, "/sys/fs/cgroup/", "/dev/loop" })
   return out
 end
 
+local BESIDE = { ["moonbox-gateway"] = M.check_gateway, ["moonbox-keeper"] = M.check_keeper,
+  ["moonbox-hooks"] = M.check_hooks }
+
+-- The supervisor's children: a look at init, the reports on those beside it, and the pids of any other.
+local function children_of(sandbox, context)
+  local init, beside, others = nil, {}, {}
+  for _, pid in ipairs(process.children()[tostring(sandbox.pid)] or {}) do
+    local look = process.look(pid)
+    local check = look and BESIDE[look.status.Name]
+    if check then
+      beside[#beside + 1] = check(look, context)
+      beside[beside[#beside].kind] = true
+    elseif look and look.status.Name == "moonbox-init" then
+      init = look
+    elseif look then
+      others[#others + 1] = pid
+    end
+  end
+  return init, beside, others
+end
+
+-- Those that are there for a moment, to start a receiver (core/notify), are none.
+local function add_others(pids, out)
+  for _, pid in ipairs(pids) do
+    local look = process.look(pid)
+    if look then
+      out[#out + 1] = check_beside(look, "other")
+      out[#out]:expect("process", "one of a sandbox's", look.status.Name)
+    end
+  end
+end
+
+-- The pid of a fresh command, by the argument that nobody else has; it may take a moment to be there.
+local function find_fresh(init, argument)
+  local till = sys.monotonic() + FRESH
+  repeat
+    for _, pid in ipairs(process.inside(process.children(), init)) do
+      local arguments = process.read(pid, "cmdline")
+      if arguments and arguments:find(argument, 1, true) then return pid end
+    end
+    sys.sleep(0.005)
+  until sys.monotonic() > till
+end
+
+-- Starts a command that waits, and looks at it among the others. Returns a function that ends it.
+local function add_fresh(sandbox, context, out)
+  local argument = "600." .. sys.random_hex(8):gsub("%a", "7")
+  local stop = sandbox.start and sandbox.start { "/bin/sleep", argument }
+  if not stop then
+    out[1].unread[#out[1].unread + 1] = "a command when it starts"
+    return function() end
+  end
+  context.fresh = find_fresh(context.init.pid, argument)
+  if not context.fresh then out[1]:expect("a command when it starts", "there", "not found") end
+  return stop
+end
+
+local function add_inside(sandbox, context, out)
+  local stop = add_fresh(sandbox, context, out)
+  context.sockets = process.sockets(sandbox.pid)
+  for _, pid in ipairs(process.inside(process.children(), context.init.pid)) do
+    local look = process.look(pid)
+    if look then out[#out + 1] = M.check_inside(look, context) end
+  end
+  stop()
+end
+
 --- Every process of a sandbox that runs: an array of { pid, kind, name, differences = { { field, expected, found } },
--- unread = { field } }, init first. `sandbox`: pid (the supervisor's), plan, box, folder, state, owner.
+-- unread = { field } }, init first. `sandbox`: pid (the supervisor's), plan, box, folder, state, owner, start (a function
+-- of arguments that starts a command and returns one that ends it; nil when there can be none).
 -- Returns nil and a sentence when there is nothing to look at.
 function M.sandbox(sandbox)
   local outside = process.look(sandbox.pid)
   if not outside or not outside.namespaces then return nil, "the sandbox's supervisor can't be looked at" end
-  local tree = process.children()
   local context = { plan = sandbox.plan, box = sandbox.box, outside = outside, folder = sandbox.folder,
-    state = sandbox.state, owner = sandbox.owner, grouped = grouped() }
-  local out, gateway = {}, nil
-  for _, pid in ipairs(tree[tostring(sandbox.pid)] or {}) do
-    local look = process.look(pid)
-    if look and look.status.Name == "moonbox-init" then
-      out[1] = M.check_inside(look, context)
-      context.init = look
-    elseif look and look.status.Name == "moonbox-gateway" then
-      gateway = M.check_gateway(look, context)
-    end
+    state = sandbox.state, owner = sandbox.owner, grouped = grouped(), pin = pin_of(sandbox.plan) }
+  local init, beside, others = children_of(sandbox, context)
+  if not init then return nil, "init of the sandbox can't be found" end
+  if sandbox.plan.network.mode ~= "none" and not beside.gateway then
+    return nil, "the sandbox's gateway can't be found"
   end
-  if not context.init then return nil, "init of the sandbox can't be found" end
-  for _, pid in ipairs(process.inside(tree, context.init.pid)) do
-    local look = process.look(pid)
-    if look then out[#out + 1] = M.check_inside(look, context) end
-  end
-  out[#out + 1] = gateway
-  if sandbox.plan.network.mode ~= "none" and not gateway then return nil, "the sandbox's gateway can't be found" end
+  local out = { M.check_inside(init, context) }
+  context.init = init
+  add_inside(sandbox, context, out)
+  for _, report in ipairs(beside) do out[#out + 1] = report end
+  add_others(others, out)
   out[#out + 1] = M.check_supervisor(outside, context)
   return out
 end

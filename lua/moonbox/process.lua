@@ -28,14 +28,14 @@ local function hard_limits(text)
   return out
 end
 
--- target -> flags; a target that is mounted twice has the last one's.
+-- target -> flags; a target that is mounted twice has the last one's. And the set of the mounts' numbers.
 local function mounts(text)
-  local out = {}
+  local out, ids = {}, {}
   for line in text:gmatch("[^\n]+") do
-    local target, flags, optional = line:match("^%d+ %d+ %S+ %S+ (%S+) (%S+)(.-) %- ")
-    if target then out[target] = { flags = flags, shared = optional ~= "" } end
+    local id, target, flags, optional = line:match("^(%d+) %d+ %S+ %S+ (%S+) (%S+)(.-) %- ")
+    if target then out[target], ids[id] = { flags = flags, shared = optional ~= "" }, true end
   end
-  return out
+  return out, ids
 end
 
 local function links(pid, folder, names)
@@ -46,8 +46,8 @@ local function links(pid, folder, names)
   return next(out) and out
 end
 
---- What can be read of one process now: { pid, threads = array of status fields, limits, namespaces, mounts, groups,
--- descriptors, maps, score }; nil when it has gone.
+--- What can be read of one process now: { pid, threads = array of status fields, limits, namespaces, mounts, mount_ids,
+-- groups, descriptors, maps, score, owner (of its files in /proc), directory, environment }; nil when it has gone.
 function M.look(pid)
   local out = { pid = pid, threads = {} }
   for _, task in ipairs(sys.list(("/proc/%s/task"):format(pid)) or {}) do
@@ -57,11 +57,14 @@ function M.look(pid)
   if #out.threads == 0 then return nil end
   local function with(name, make)
     local text = M.read(pid, name)
-    return text and make(text)
+    if text then return make(text) end
   end
   local function same(text) return text end
   out.status = out.threads[1]
-  out.limits, out.mounts = with("limits", hard_limits), with("mountinfo", mounts)
+  out.limits = with("limits", hard_limits)
+  out.mounts, out.mount_ids = with("mountinfo", mounts)
+  out.directory, out.environment = sys.readlink(("/proc/%s/cwd"):format(pid)), with("environ", same)
+  out.owner = (sys.stat(("/proc/%s/status"):format(pid)) or {}).uid
   out.groups, out.score = with("cgroup", same), with("oom_score_adj", tonumber)
   out.maps = with("uid_map", function(text) return (text:gsub("%s+", " "):gsub("^ ", "")) end)
   out.setgroups = with("setgroups", function(text) return (text:gsub("%s", "")) end)
@@ -69,6 +72,25 @@ function M.look(pid)
   -- One that has ended meanwhile was read in halves.
   local state = (M.read(pid, "status") or ""):match("State:%s*(%a)")
   return state and state ~= "Z" and state ~= "X" and out or nil
+end
+
+-- Where a socket's inode stands in the tables of proc(5), counted from 1.
+local TABLES = { unix = 7, tcp = 10, tcp6 = 10, udp = 10, udp6 = 10, raw = 10, raw6 = 10, netlink = 10, packet = 9 }
+
+--- The set of the inodes of all sockets of a process's network namespace that proc(5) lists.
+function M.sockets(pid)
+  local out = {}
+  for name, column in pairs(TABLES) do
+    for line in (sys.read_file(("/proc/%s/net/%s"):format(pid, name), 2 ^ 26) or ""):gmatch("[^\n]+") do
+      local n = 0
+      for word in line:gmatch("%S+") do
+        n = n + 1
+        if n == column then out[word] = true end
+      end
+    end
+  end
+  out["0"] = nil -- a connection that nobody holds any more
+  return out
 end
 
 --- pid -> array of its children, as texts, of the whole machine.

@@ -167,7 +167,20 @@ function Box:destroy()
   return sandboxes.remove(self.id)
 end
 
---- What its processes are, against its plan (moonbox.posture). Returns the array of reports, or nil, sentence.
+-- Starts a command without waiting for it; a function that ends it, or nil when none can be started.
+local function begin(self, argv)
+  local running = core.control.connect(self.path)
+  local id = running and running:start { argv = argv, env = {}, cwd = "", stdin = "null", stdout = { capture = 0 },
+    stderr = { capture = 0 } }
+  if not id then return nil end
+  return function()
+    running:signal(id, "KILL")
+    running:close()
+  end
+end
+
+--- What its processes are, against its plan (moonbox.posture), and how a command starts in it now, which a paused one
+-- can't tell. Returns the array of reports, or nil, sentence.
 function Box:posture()
   local data, alive = sandboxes.look(self.id)
   if not data then return nil, alive end
@@ -175,7 +188,8 @@ function Box:posture()
   local plan, message = sandboxes.plan(self.path)
   if not plan then return nil, message end
   return require("moonbox.posture").sandbox { pid = data.pid, plan = plan, box = data.box, folder = self.path,
-    state = self.path:match("^(.*)/sandboxes/"), owner = sys.stat(self.path).uid }
+    state = self.path:match("^(.*)/sandboxes/"), owner = sys.stat(self.path).uid,
+    start = data.state == "running" and function(argv) return begin(self, argv) end or nil }
 end
 
 --- Files of the box: read, write, list, copy_in and copy_out, as in moonbox.files.
