@@ -1,7 +1,7 @@
 --- The posture of a sandbox that runs: what proc(5) says of its processes, against what its plan asks for.
 --
--- Every thread of every process is looked at. Init, which no tenant reaches, has exactly what the plan gives, and so has
--- a command when it starts: a fresh one is started for that. A tenant may take rights away from its own processes, add
+-- Every thread of every process is looked at. Init, which no tenant reaches, has exactly what the plan gives, and so
+-- has a command when it starts: a fresh one is started for that. A tenant may take rights away from its own processes, add
 -- filters, and change what is no matter of safety (umask, signals, its descriptors), so a command that runs has at most
 -- what the plan gives. The supervisor asks M.init before anything of a tenant runs. What can't be read is a difference,
 -- but for what init, its copies and the gateway hide from an ordinary user by intent: that is named as unread.
@@ -21,8 +21,8 @@ local CAPABILITY = { net_bind_service = 10, net_admin = 12 }
 local NONE, ALL, PIPE = "0000000000000000", "fffffffe7ffbfeff", "0000000000001000"
 local KEEPER_IGNORES = "0000000000005007"
 
--- The filters of a sandbox (core/seccomp), and what one that may write to the host has besides (core/setid), or one that
--- is pinned to processors (core/affinity).
+-- The filters of a sandbox (core/seccomp). One that may write to the host has another (core/setid), and one that is
+-- pinned to processors (core/affinity).
 local FILTERS = 2
 
 local SCORE = 200 -- of core/child, first_to_go
@@ -70,10 +70,12 @@ end
 
 local EXACT = { init = true, fresh = true }
 
+local function umask_of(plan) return ("%04o"):format(plan.process.umask or 18) end
+
 local function check_init(out, look, plan)
   checks.descriptors(out, look, {})
   checks.undumpable(out, look, look.status.Uid:match("^%d+"))
-  checks.settings(out, look, { Umask = ("%04o"):format(plan.process.umask or 18), SigBlk = ALL, SigIgn = NONE, SigCgt = NONE })
+  checks.settings(out, look, { Umask = umask_of(plan), SigBlk = ALL, SigIgn = NONE, SigCgt = NONE })
   checks.environment(out, look, {})
   out:expect("directory", "/", look.directory)
 end
@@ -81,7 +83,7 @@ end
 -- A command that has only just started, of moonbox's own.
 local function check_fresh(out, look, plan)
   checks.standard_descriptors(out, look)
-  checks.settings(out, look, { Umask = ("%04o"):format(plan.process.umask or 18), SigBlk = NONE, SigIgn = NONE, SigCgt = NONE })
+  checks.settings(out, look, { Umask = umask_of(plan), SigBlk = NONE, SigIgn = NONE, SigCgt = NONE })
   checks.environment(out, look, plan.env)
   out:expect("directory", plan.cwd, look.directory)
   out:expect("session", look.status.NSpid, look.status.NSsid)
@@ -255,8 +257,8 @@ local function add_inside(sandbox, context, out)
 end
 
 --- Every process of a sandbox that runs: an array of { pid, kind, name, differences = { { field, expected, found } },
--- unread = { field } }, init first. `sandbox`: pid (the supervisor's), plan, box, folder, state, owner, start (a function
--- of arguments that starts a command and returns one that ends it; nil when there can be none).
+-- unread = { field } }, init first. `sandbox`: pid (the supervisor's), plan, box, folder, state, owner, start (a
+-- function of arguments that starts a command and returns one that ends it; nil when there can be none).
 -- Returns nil and a sentence when there is nothing to look at.
 function M.sandbox(sandbox)
   local outside = process.look(sandbox.pid)

@@ -1,5 +1,5 @@
---- What moonbox.posture compares of any process: one function for a kind of fact. Each adds to a report what is not as it
--- should be.
+--- What moonbox.posture compares of any process: one function for a kind of fact. Each adds to a report what is not as
+-- it should be.
 local process = require "moonbox.process"
 
 local sys = require("moonbox.core").sys
@@ -78,8 +78,8 @@ local function check_thread(out, t, want)
   end
 end
 
---- Ids, privileges and filters of each thread: uid, gid, groups, filters, capabilities (a mask), depth of pid namespaces,
--- processors that it is pinned to. `exact`: what it has and no less, and nobody traces it.
+--- Ids, privileges and filters of each thread: uid, gid, groups, filters, capabilities (a mask), depth of pid
+-- namespaces, processors that it is pinned to. `exact`: what it has and no less, and nobody traces it.
 function M.threads(out, look, want)
   for _, t in ipairs(look.threads) do check_thread(out, t, want) end
 end
@@ -186,8 +186,8 @@ local function is_detached(look, number, target)
   return id and not (look.mount_ids or {})[id]
 end
 
---- What descriptors of the host's processes may lead to, beside sockets, pipes and the kernel's anonymous files: what is
--- below a path of `allowed`.
+--- What descriptors of the host's processes may lead to, beside sockets, pipes and the kernel's anonymous files: what
+-- is below a path of `allowed`.
 function M.descriptors(out, look, allowed)
   if not look.descriptors then return out:expect("descriptors", "readable", nil) end
   for number, target in pairs(look.descriptors) do
@@ -204,8 +204,8 @@ function M.descriptors_inside(out, look, sockets)
   if not look.descriptors then return out:expect("descriptors", "readable", nil) end
   for number, target in pairs(look.descriptors) do
     local socket, id = target:match("^socket:%[(%d+)%]$"), mount_of(look, number)
-    local fine = target:match("^pipe:%[%d+%]$") or target:match("^anon_inode:") or target:match("^/memfd:.* %(deleted%)$")
-      or socket and not sockets[socket] or id and (look.mount_ids or {})[id]
+    local fine = target:match("^pipe:%[%d+%]$") or target:match("^anon_inode:")
+      or target:match("^/memfd:.* %(deleted%)$") or socket and not sockets[socket] or id and (look.mount_ids or {})[id]
     -- One that was closed meanwhile is none.
     if id or socket then out:expect("descriptor " .. number, "the sandbox's own", target, fine) end
   end
