@@ -1,10 +1,10 @@
 --- The posture of a sandbox that runs: what proc(5) says of its processes, against what its plan asks for.
 --
 -- Every thread of every process is looked at. Init, which no tenant reaches, has exactly what the plan gives, and so
--- has a command when it starts: a fresh one is started for that. A tenant may take rights away from its own processes, add
--- filters, and change what is no matter of safety (umask, signals, its descriptors), so a command that runs has at most
--- what the plan gives. The supervisor asks M.init before anything of a tenant runs. What can't be read is a difference,
--- but for what init, its copies and the gateway hide from an ordinary user by intent: that is named as unread.
+-- has a command when it starts: a fresh one is started for that. A tenant may take rights away from its own processes,
+-- add filters, and change what is no matter of safety (umask, signals, its descriptors), so a command that runs has at
+-- most what the plan gives. The supervisor asks M.init before anything of a tenant runs. What can't be read is a
+-- difference, but for what init, its copies and the gateway hide from an ordinary user by intent: that is unread.
 local checks = require "moonbox.posture_checks"
 local core = require "moonbox.core"
 local process = require "moonbox.process"

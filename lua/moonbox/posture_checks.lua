@@ -175,15 +175,10 @@ function M.environment(out, look, variables)
   out:expect("environment", "the plan's", found and (more == 0 and "the plan's" or more .. " other variables"))
 end
 
--- The mount that a descriptor of a filesystem is on, as a number; nil when it can't be told.
-local function mount_of(look, number)
-  return (process.read(look.pid, "fdinfo/" .. number) or ""):match("mnt_id:%s*(%d+)")
-end
-
--- Whether a descriptor is of a filesystem that is mounted nowhere, as the sandbox's own image is: its path is then "/".
-local function is_detached(look, number, target)
-  local id = target == "/" and mount_of(look, number)
-  return id and not (look.mount_ids or {})[id]
+-- Whether a descriptor is on a mount of its process's own; nil when that can't be told.
+local function is_mounted(look, number)
+  local id = (look.descriptor_mounts or {})[number]
+  if id and look.mount_ids then return look.mount_ids[id] == true end
 end
 
 --- What descriptors of the host's processes may lead to, beside sockets, pipes and the kernel's anonymous files: what
@@ -191,8 +186,9 @@ end
 function M.descriptors(out, look, allowed)
   if not look.descriptors then return out:expect("descriptors", "readable", nil) end
   for number, target in pairs(look.descriptors) do
+    -- The sandbox's own image is mounted nowhere: the path of what it is held by is "/".
     local fine = target == "/dev/null" or target:match("^socket:") or target:match("^pipe:")
-      or target:match("^anon_inode:") or is_detached(look, number, target)
+      or target:match("^anon_inode:") or target == "/" and is_mounted(look, number) == false
     for _, prefix in ipairs(allowed) do fine = fine or target:sub(1, #prefix) == prefix end
     out:expect("descriptor " .. number, "a socket, a pipe or what is its own", target, fine)
   end
@@ -203,11 +199,10 @@ end
 function M.descriptors_inside(out, look, sockets)
   if not look.descriptors then return out:expect("descriptors", "readable", nil) end
   for number, target in pairs(look.descriptors) do
-    local socket, id = target:match("^socket:%[(%d+)%]$"), mount_of(look, number)
+    local socket = target:match("^socket:%[(%d+)%]$")
     local fine = target:match("^pipe:%[%d+%]$") or target:match("^anon_inode:")
-      or target:match("^/memfd:.* %(deleted%)$") or socket and not sockets[socket] or id and (look.mount_ids or {})[id]
-    -- One that was closed meanwhile is none.
-    if id or socket then out:expect("descriptor " .. number, "the sandbox's own", target, fine) end
+      or target:match("^/memfd:.* %(deleted%)$") or socket and not sockets[socket] or is_mounted(look, number)
+    out:expect("descriptor " .. number, "the sandbox's own", target, fine)
   end
 end
 

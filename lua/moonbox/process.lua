@@ -38,16 +38,33 @@ local function mounts(text)
   return out, ids
 end
 
-local function links(pid, folder, names)
+local function links(pid, names)
   local out = {}
-  for _, name in ipairs(names or sys.list(("/proc/%s/%s"):format(pid, folder)) or {}) do
-    out[name] = sys.readlink(("/proc/%s/%s/%s"):format(pid, folder, name))
-  end
+  for _, name in ipairs(names) do out[name] = sys.readlink(("/proc/%s/ns/%s"):format(pid, name)) end
   return next(out) and out
 end
 
+local TRIES = 5
+
+-- Where descriptors lead, and the number of the mount that each is on: of one moment, though others come and go.
+local function descriptors(pid)
+  local out, on = {}, {}
+  for _, name in ipairs(sys.list(("/proc/%s/fd"):format(pid)) or {}) do
+    local path = ("/proc/%s/fd/%s"):format(pid, name)
+    local target, again = nil, sys.readlink(path)
+    for _ = 1, TRIES do
+      if not again or target == again then break end
+      target, on[name] = again, (M.read(pid, "fdinfo/" .. name) or ""):match("mnt_id:%s*(%d+)")
+      again = sys.readlink(path)
+    end
+    if again and target == again then out[name] = target end
+  end
+  if next(out) then return out, on end
+end
+
 --- What can be read of one process now: { pid, threads = array of status fields, limits, namespaces, mounts, mount_ids,
--- groups, descriptors, maps, score, owner (of its files in /proc), directory, environment }; nil when it has gone.
+-- groups, descriptors, descriptor_mounts, maps, score, owner (of its files in /proc), directory, environment }; nil
+-- when it has gone.
 function M.look(pid)
   local out = { pid = pid, threads = {} }
   for _, task in ipairs(sys.list(("/proc/%s/task"):format(pid)) or {}) do
@@ -68,7 +85,8 @@ function M.look(pid)
   out.groups, out.score = with("cgroup", same), with("oom_score_adj", tonumber)
   out.maps = with("uid_map", function(text) return (text:gsub("%s+", " "):gsub("^ ", "")) end)
   out.setgroups = with("setgroups", function(text) return (text:gsub("%s", "")) end)
-  out.namespaces, out.descriptors = links(pid, "ns", M.NAMESPACES), links(pid, "fd")
+  out.namespaces = links(pid, M.NAMESPACES)
+  out.descriptors, out.descriptor_mounts = descriptors(pid)
   -- One that has ended meanwhile was read in halves.
   local state = (M.read(pid, "status") or ""):match("State:%s*(%a)")
   return state and state ~= "Z" and state ~= "X" and out or nil

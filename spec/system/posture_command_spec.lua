@@ -117,7 +117,6 @@ describe("moonbox posture", function()
     for _, one in ipairs(kinds.command) do
       if one.name == name then return one end
     end
-    error("no command " .. name)
   end
 
   it("27: 28: lets a command change its own settings, which one that starts must not have changed", function()
@@ -146,7 +145,8 @@ describe("moonbox posture", function()
     assert.is_true(box.wait_for(function()
       local kinds
       context, kinds = inside_of(made)
-      one = process.look(find(kinds, "python3").pid)
+      local python = find(kinds, "python3")
+      one = python and process.look(python.pid)
       return one and #one.threads == 4
     end, 20))
     assert.same({}, differing(posture.check_inside(one, context)))
