@@ -60,10 +60,7 @@ static int reset_signals(struct child *c, struct err *err)
 {
     (void)c;
     sigset_t all;
-    /* Not signal(3): the C library refuses 32 and 33, its threads' own, and they too may be ignored by the caller. */
-    const long standard[8] = {0}; /* the kernel's struct sigaction: SIG_DFL, no flags */
-    for (int sig = 1; sig < NSIG; sig++)
-        syscall(SYS_rt_sigaction, sig, standard, NULL, (NSIG - 1) / 8);
+    sys_default_signals();
     sigfillset(&all);
     return sigprocmask(SIG_SETMASK, &all, NULL) == 0 ? 0 : err_sys(err, "block signals");
 }

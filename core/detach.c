@@ -1,5 +1,6 @@
 #include "detach.h"
 
+#include "sys.h"
 #include "util.h"
 
 #include <errno.h>
@@ -12,8 +13,7 @@ extern char **environ;
 static void reset_signals(void)
 {
     sigset_t none;
-    for (int sig = 1; sig < NSIG; sig++)
-        signal(sig, SIG_DFL);
+    sys_default_signals();
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -1,5 +1,6 @@
 #include "notify.h"
 
+#include "sys.h"
 #include "util.h"
 
 #include <errno.h>
@@ -14,8 +15,7 @@ static _Noreturn void become(const char *const *argv, int input, int told)
     int fds[] = {told}, null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(input, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || util_keep_fds(fds, 1, 3) < 0)
         _exit(1);
-    for (int sig = 1; sig < NSIG; sig++)
-        signal(sig, SIG_DFL);
+    sys_default_signals();
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     alarm(NOTIFY_SECONDS); /* stays over the exec: alarm(2) */

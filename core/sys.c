@@ -51,6 +51,13 @@ int sys_pidfd_send_signal(int pidfd, int signal)
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
+void sys_default_signals(void)
+{
+    const long standard[8] = {0}; /* the kernel's struct sigaction: SIG_DFL, no flags */
+    for (int sig = 1; sig < NSIG; sig++)
+        syscall(SYS_rt_sigaction, sig, standard, NULL, (NSIG - 1) / 8);
+}
+
 long sys_join_new_session_keyring(void)
 {
     enum { JOIN_SESSION_KEYRING = 1 }; /* linux/keyctl.h */

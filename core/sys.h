@@ -20,6 +20,10 @@ int sys_open_in_root(int rootfd, const char *path, uint64_t flags);
 int sys_pivot_root(const char *new_root, const char *put_old);
 int sys_pidfd_send_signal(int pidfd, int signal);
 
+/* Every signal's default disposition. Not by signal(3): the C library refuses 32 and 33, its threads' own, and whoever
+ * executed us may have left those ignored too. */
+void sys_default_signals(void);
+
 /* keyctl(2) KEYCTL_JOIN_SESSION_KEYRING with no name: a new, empty session keyring. */
 long sys_join_new_session_keyring(void);
 

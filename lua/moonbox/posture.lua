@@ -97,8 +97,7 @@ end
 function M.check_inside(look, context)
   local init, plan, outside = context.init, context.plan, context.outside
   local kind = kind_of(look, context)
-  local out = checks.report(look, kind)
-  out.hides = kind == "init" or kind == "reaper"
+  local out = checks.report(look, kind, kind == "init" or kind == "reaper")
   local base, pin = init or look, context.pin or 0
   local uid, gid = base.status.Uid:match("^%d+"), base.status.Gid:match("^%d+")
   local _, depth = outside.status.NSpid:gsub("%d+", "")
@@ -133,16 +132,15 @@ function M.init(pid, plan, box)
 end
 
 -- What every process beside the sandbox has: nobody traces it, and it has none of the sandbox's terminals.
-local function check_beside(look, kind)
-  local out = checks.report(look, kind)
+local function check_beside(look, kind, hides)
+  local out = checks.report(look, kind, hides)
   for _, t in ipairs(look.threads) do out:expect("TracerPid", "0", t.TracerPid) end
   return out
 end
 
 --- The gateway: confined, without the host's ids, and without files but its log.
 function M.check_gateway(look, context)
-  local out, outside = check_beside(look, "gateway"), context.outside
-  out.hides = true
+  local out, outside = check_beside(look, "gateway", true), context.outside
   local root, uid = outside.status.Uid:match("^0 "), look.status.Uid:match("^%d+")
   local filters = (tonumber(outside.status.Seccomp_filters) or 0) + 1
   checks.threads(out, look, { filters = filters, capabilities = mask { "net_admin" }, uid = uid,

@@ -104,27 +104,27 @@ describe("moonbox posture", function()
     assert(made:destroy())
   end)
 
-  -- What a context of one sandbox is, without its supervisor.
-  local function inside_of(made)
-    local list = assert(made:posture())
+  -- What a context of one sandbox is, without its supervisor; the reports by kind; and that on its command of this name,
+  -- which may only have been forked yet.
+  local function inside_of(made, name)
+    local kinds, command
+    assert.is_true(box.wait_for(function()
+      kinds = by_kind(assert(made:posture()))
+      for _, one in ipairs(kinds.command or {}) do
+        if one.name == name then command = one end
+      end
+      return command ~= nil
+    end, 20), "no command " .. name)
     local data = require("moonbox.sandboxes").read(made.path)
-    local kinds = by_kind(list)
     return { plan = assert(require("moonbox.sandboxes").plan(made.path)), outside = process.look(data.pid), box = "",
-      init = process.look(kinds.init[1].pid), sockets = process.sockets(data.pid) }, kinds
-  end
-
-  local function find(kinds, name)
-    for _, one in ipairs(kinds.command) do
-      if one.name == name then return one end
-    end
+      init = process.look(kinds.init[1].pid), sockets = process.sockets(data.pid) }, kinds, command
   end
 
   it("27: 28: lets a command change its own settings, which one that starts must not have changed", function()
     local made = assert(moonbox.create { policy = "offline" })
     assert(made:exec { run = { "sh", "-c", "umask 0; trap '' USR1; exec 7</usr/bin/env 8>/workspace/f; cd /tmp; sleep 60 "
       .. ">/dev/null 2>&1 & exit 0" } })
-    local context, kinds = inside_of(made)
-    local sleep = find(kinds, "sleep")
+    local context, kinds, sleep = inside_of(made, "sleep")
     assert.same({}, sleep.differences)
     assert.same({}, kinds.fresh[1].differences)
     context.fresh = sleep.pid
@@ -141,12 +141,11 @@ describe("moonbox posture", function()
     local made = assert(moonbox.create { policy = "offline" })
     assert(made:exec { run = { "sh", "-c", "python3 -c 'import threading, time; "
       .. "[threading.Thread(target=time.sleep, args=(60,)).start() for _ in range(3)]' >/dev/null 2>&1 & exit 0" } })
-    local context, one
+    local context, one, _
     assert.is_true(box.wait_for(function()
-      local kinds
-      context, kinds = inside_of(made)
-      local python = find(kinds, "python3")
-      one = python and process.look(python.pid)
+      local command
+      context, _, command = inside_of(made, "python3")
+      one = process.look(command.pid)
       return one and #one.threads == 4
     end, 20))
     assert.same({}, differing(posture.check_inside(one, context)))
@@ -158,8 +157,8 @@ describe("moonbox posture", function()
   it("25: control: finds a file and a socket of the host's among a command's descriptors", function()
     local made = assert(moonbox.create { policy = "offline" })
     assert(made:exec { run = { "sh", "-c", "sleep 60 >/dev/null 2>&1 & exit 0" } })
-    local context, kinds = inside_of(made)
-    local look, supervisor = process.look(find(kinds, "sleep").pid), process.look(kinds.supervisor[1].pid)
+    local context, kinds, sleep = inside_of(made, "sleep")
+    local look, supervisor = process.look(sleep.pid), process.look(kinds.supervisor[1].pid)
     local socket
     for _, target in pairs(supervisor.descriptors) do
       if context.sockets[target:match("^socket:%[(%d+)%]$") or ""] then socket = target end
