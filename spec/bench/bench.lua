@@ -108,5 +108,6 @@ end
 whole_programs()
 through_lua()
 dofile("spec/bench/by_id.lua").run(programs, loop)
+dofile("spec/bench/many.lua").run()
 dofile("spec/bench/limits.lua").run()
 decisions()

@@ -59,9 +59,16 @@ local function names(path, depth, out)
   return out
 end
 
+-- What a mount of moonbox's would be of, on or from. Others of this machine may mount other things meanwhile.
+local OURS = { " overlay ", " tmpfs ", " proc ", " nsfs ", "/dev/loop", "moonbox" }
+
 local function mounts()
   local out = {}
-  for line in box.read("/proc/self/mountinfo"):gmatch("[^\n]+") do out[#out + 1] = line:match("^%d+ %d+ %S+ %S+ %S+") end
+  for line in box.read("/proc/self/mountinfo"):gmatch("[^\n]+") do
+    local ours = line:find(box.home, 1, true)
+    for _, text in ipairs(OURS) do ours = ours or line:find(text, 1, true) end
+    if ours then out[#out + 1] = line:match("^%d+ %d+ %S+ %S+ %S+") end
+  end
   return sorted(out)
 end
 
