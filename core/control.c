@@ -138,12 +138,28 @@ void control_reply(struct control *control, uint32_t number, const char *text, s
     control_send(control, client, WIRE_REPLY, id, text, length, -1);
 }
 
-/* The owner's processes, and root's. */
+/* How many pid namespaces deep a process is, as ours sees it; 0 when that can't be told. */
+static int pid_depth(pid_t pid)
+{
+    char path[32], text[8192];
+    int depth = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    const char *at = util_read_file(AT_FDCWD, path, text, sizeof text) > 0 ? strstr(text, "\nNSpid:") : NULL;
+    for (at = at ? at + strlen("\nNSpid:") : NULL; at && *at && *at != '\n'; at++)
+        depth += *at == '\t';
+    return depth;
+}
+
+/* The owner's processes, and root's. An ordinary user's sandboxes have his id: what is in one is in a pid namespace below
+ * ours, and not welcome, even when somebody showed it this socket. */
 static bool is_welcome(int fd)
 {
     struct ucred peer;
     socklen_t length = sizeof peer;
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || (peer.uid != geteuid() && peer.uid != 0))
+        return false;
+    int depth = peer.pid > 0 ? pid_depth(peer.pid) : 0;
+    return depth > 0 && depth == pid_depth(getpid());
 }
 
 static struct control_client *accept_client(struct control *control)

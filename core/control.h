@@ -5,9 +5,9 @@
  * through here: the client makes pipes, keeps its ends and sends the others, so that neither a client that is slow or
  * stopped nor one that floods can hold the supervisor up; and a command never gets anything but a pipe.
  *
- * Clients are the sandbox's owner or root (SO_PEERCRED, unix(7)), and are still not trusted to be sane: sizes, numbers
- * and kinds of descriptors are checked, and whoever breaks the protocol is dropped.  A client that goes takes its
- * commands with it (SIGTERM, and SIGKILL after the grace), the sandbox goes on. */
+ * Clients are the sandbox's owner or root (SO_PEERCRED, unix(7)), in no sandbox, and are still not trusted to be sane:
+ * sizes, numbers and kinds of descriptors are checked, and whoever breaks the protocol is dropped.  A client that goes
+ * takes its commands with it (SIGTERM, and SIGKILL after the grace), the sandbox goes on. */
 #ifndef MOONBOX_CONTROL_H
 #define MOONBOX_CONTROL_H
 
