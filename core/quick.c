@@ -91,7 +91,6 @@ bool quick_exec(int argc, char **argv, int *code)
     if (fd < 0)
         return false;
     sandbox_remote(&sandbox, fd);
-    signal(SIGPIPE, SIG_IGN);
     request.argv = (const char *const *)argv + 4;
     for (int i = 0; i < STREAMS; i++)
         request.stdio[i] = (struct stdio_request){.kind = STDIO_PASS, .fd = i};

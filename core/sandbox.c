@@ -87,6 +87,7 @@ void sandbox_remote(struct sandbox *sandbox, int socket)
     sandbox->own_map.lock = -1;
     sandbox->gateway = (struct gateway_process){.pidfd = -1, .control = -1, .hand_over = -1};
     wire_reader_init(&sandbox->reader);
+    signal(SIGPIPE, SIG_IGN); /* a command that does not read its input must not end us */
 }
 
 static int connect_stream(struct sandbox *sandbox, struct running *running, int i, const struct stdio_request *io,

@@ -106,7 +106,7 @@ struct start_request {
 };
 
 /* A sandbox that another process supervises, through its control socket (taken): commands can be started in it and
- * watched, nothing else. sandbox_close lets go of it. */
+ * watched, nothing else. Ignores SIGPIPE from now on, as launch does. sandbox_close lets go of it. */
 void sandbox_remote(struct sandbox *sandbox, int socket);
 
 /* Makes a pipe the agent's, so that it may be opened again through /dev/stdout. */

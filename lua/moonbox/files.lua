@@ -19,7 +19,10 @@ local function last_line(text)
   return line and require("moonbox.sanitise").line(line)
 end
 
--- Runs a request to its end: the outcome, or nil, sentence, exit code.
+-- A request that wrote to who had stopped reading: the reason is the reader's.
+local BROKEN_PIPE = 141
+
+-- Runs a request to its end: the outcome, or nil, sentence, exit code, and whether its reader went away first.
 local function ask(box, run, spec)
   if run[2]:sub(1, 1) ~= "/" or run[2]:find("%z") then
     return nil, run[2] .. " is no absolute path in the sandbox", USAGE
@@ -29,7 +32,7 @@ local function ask(box, run, spec)
   if not outcome then return nil, message, code end
   if outcome.code == 0 and not outcome.ended_by then return outcome end
   local why = outcome.sentence or last_line(outcome.stderr) or "the request ended with code " .. outcome.code
-  return nil, ("%s in the sandbox: %s"):format(run[2], why), FAILED
+  return nil, ("%s in the sandbox: %s"):format(run[2], why), FAILED, outcome.code == BROKEN_PIPE
 end
 
 --- The bytes of a file of at most `most` bytes (16 MiB by default).
@@ -93,9 +96,9 @@ function M.copy_out(box, inside, host)
   if not name then return nil, "name what is needed in /", USAGE end
   local transfer, message = core.transfer.unpack(host, name, disk(box), MOST_ENTRIES)
   if not transfer then return nil, message, FAILED end
-  local outcome, why, code = ask(box, { "pack", inside }, { stdout = { pass = transfer:fd() } })
+  local outcome, why, code, unread = ask(box, { "pack", inside }, { stdout = { pass = transfer:fd() } })
   local whole, told = transfer:finish()
-  if not outcome then return nil, why, code end
+  if not outcome and (whole or not unread) then return nil, why, code end
   if not whole then return nil, host .. ": " .. (last_line(told) or "it can't be written"), FAILED end
   return lines(outcome.stderr, {})
 end

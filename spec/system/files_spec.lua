@@ -86,14 +86,14 @@ for _, way in ipairs { "opened by a program", "with an id" } do
         :format(here, here, here))
     end)
 
-    it("leave pipes and sockets behind, and say so", function()
+    it("99: leave pipes and sockets behind, and say so", function()
       run("sh", "-c", "mkdir -p /workspace/odd && mkfifo /workspace/odd/fifo && touch /workspace/odd/file")
       local left_out = assert(it_is:copy_out("/workspace/odd", here))
       assert.same({ "fifo is left out: it is neither a file nor a directory nor a link" }, left_out)
       assert.equal(" d 755 \nfile f 644 \n", tree(here .. "/odd"))
     end)
 
-    it("never lead out of where they are put, whatever links are there", function()
+    it("99: never lead out of where they are put, whatever links are there", function()
       shell(("mkdir '%s/target' '%s/canary' && echo safe >'%s/canary/x' && ln -s ../canary '%s/target/sub' && " ..
         "ln -s ../canary/x '%s/target/flat'"):format(here, here, here, here, here))
       run("sh", "-c", "mkdir -p /workspace/target/sub && echo bad >/workspace/target/sub/x")
@@ -106,7 +106,7 @@ for _, way in ipairs { "opened by a program", "with an id" } do
       assert.equal("good\n", sys.read_file(here .. "/target/flat", 100))
     end)
 
-    it("stay inside while a folder is swapped for a link again and again (CVE-2018-15664)", function()
+    it("99: stay inside while a folder is swapped for a link again and again (CVE-2018-15664)", function()
       run("sh", "-c", "mkdir -p /workspace/race/dir && cd /workspace/race && echo inside >dir/hosts && ln -s /etc link")
       assert(it_is:exec { run = { "sh", "-c", [[cd /workspace/race; (i=0; while [ $i -lt 20000 ]; do i=$((i+1))
         mv -T dir t; mv -T link dir; mv -T dir link; mv -T t dir; done) >/dev/null 2>&1 &]] } })
@@ -156,7 +156,7 @@ describe("a stream that means harm", function()
     return whole, told
   end
 
-  it("is refused, and nothing is made outside of its place", function()
+  it("99: is refused, and nothing is made outside of its place", function()
     local body = number(3, 8) .. "bad" .. number(0, 8)
     local up = entry("u", "")
     for _, name in ipairs { "../x", "..", ".", "a/b", "/etc/x", "a\0b" } do

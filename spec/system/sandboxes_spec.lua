@@ -307,6 +307,14 @@ describe("sandboxes by id", function()
     run("destroy", "none")
   end)
 
+  it("do not end a Lua program when a command leaves its input unread", function()
+    local done = box.shell("luajit -e " .. box.quote([[local made = assert(require("moonbox").create())
+      print(made:exec { run = { "true" }, stdin = ("x"):rep(1000000) }.code, made:write("/nowhere/x", ("x"):rep(1000000)))
+      assert(made:destroy())]]))
+    assert.same({ 0, "" }, { done.code, done.stderr })
+    assert.matches("^0\tnil\t/nowhere/x in the sandbox: ", done.stdout)
+  end)
+
   it("are there for Lua programs, too", function()
     local moonbox = require "moonbox"
     local made = assert(moonbox.create { policy = "offline" })
