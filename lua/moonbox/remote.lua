@@ -129,7 +129,7 @@ end
 
 -- A supervisor that does not do what it is told to is killed; the rest dies with it.
 local function force(self, data)
-  if data.pid and data.pid_started then core.control.kill(data.pid, data.pid_started) end
+  sandboxes.kill(data)
   local till = sys.monotonic() + sandboxes.SETTLE
   repeat
     local found, alive = sandboxes.look(self.id)

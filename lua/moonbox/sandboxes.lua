@@ -11,13 +11,16 @@
 -- whoever looks first puts the record right and cleans up (M.reconcile).
 local core = require "moonbox.core"
 local json = require "moonbox.json"
+local records = require "moonbox.sandbox_record"
 
 local sys = core.sys
 
 local M = {}
 
+--- What a folder's sandbox.json and plan.json say (moonbox.sandbox_record).
+M.read, M.plan = records.read, records.plan
+
 local PRIVATE_FOLDER, PRIVATE = 448, 384 -- 0700, 0600
-local JSON_BYTES = 16 * 2 ^ 20
 local MOST_TRIES = 16
 
 --- Seconds that the processes of a dead supervisor get to clean up by themselves, and that a supervisor whose state
@@ -67,18 +70,15 @@ function Folder:file(name) return self.path .. "/" .. name end
 --- The folder of `id` as moonbox.record wants it.
 function M.folder(id, path) return setmetatable({ id = id, path = path }, Folder) end
 
-local function write_json(path, value)
-  return sys.write_file(path, json.encode(value, { pretty = true }) .. "\n", PRIVATE)
-end
-
 local function fill(path, data, plan)
   local made, message, code = sys.mkdir(path, PRIVATE_FOLDER)
   if not made then return nil, message, code end
+  data.place = records.place(path)
   local lock
   lock, message, code = sys.lock(path .. "/lock")
   if not lock then return nil, message, code end
   made, message, code = sys.write_file(path .. "/plan.json", require("moonbox.cli.plan").text(plan), PRIVATE)
-  if made then made, message, code = write_json(path .. "/sandbox.json", data) end
+  if made then made, message, code = records.write(path .. "/sandbox.json", data) end
   if made then return lock end
   lock:close()
   return nil, message, code
@@ -123,24 +123,6 @@ function M.create(id, data, plan)
   return nil, message
 end
 
---- What sandbox.json of a folder says, or nil and a sentence.
-function M.read(path)
-  local text, message = sys.read_file(path .. "/sandbox.json", JSON_BYTES)
-  local data = text and json.decode(text)
-  if type(data) ~= "table" or type(data.state) ~= "string" or type(data.id) ~= "string" then
-    return nil, text and path .. "/sandbox.json is no record of a sandbox" or message
-  end
-  return data
-end
-
---- The plan of a folder, or nil and a sentence.
-function M.plan(path)
-  local text, message = sys.read_file(path .. "/plan.json", JSON_BYTES)
-  local plan = text and json.decode(text)
-  if type(plan) ~= "table" then return nil, message or path .. "/plan.json is no plan" end
-  return plan
-end
-
 -- Keeps a folder that makes no sense for people to look at, out of everybody's way.
 local function quarantine(path, root)
   local name = ("%s/sandboxes/.corrupt-%s-%s"):format(root, path:match("[^/]+$"), sys.random_hex(4))
@@ -151,11 +133,12 @@ end
 -- The supervisor is dead and its lock is ours: what it left goes, and the record says so.
 local function settle(path, data, root)
   sys.unlink(path .. "/control")
-  local clean = core.control.clean(root .. "/boxes", data.box or "", M.SETTLE)
+  -- A copy of a folder names what the original has, which may live.
+  local clean = data.place ~= records.place(path) or core.control.clean(root .. "/boxes", data.box, M.SETTLE)
   if data.state == "ended" then return clean end
   data.state, data.ended_by, data.ended = "ended", "lost", require("moonbox.record").time()
   data.code, data.sentence = 137, "its supervisor was killed"
-  local written = write_json(path .. "/sandbox.json", data)
+  local written = records.write(path .. "/sandbox.json", data)
   local events = written and sys.append_open(path .. "/events.jsonl")
   if events then
     events:write(json.encode { time = data.ended, event = "ended", sandbox = data.id, ended_by = "lost",
@@ -185,7 +168,7 @@ function M.look(id, root)
   while true do
     if not sys.lstat(path) then return nil, ("there is no sandbox %s in %s/sandboxes"):format(id, root) end
     local lock, why, code = sys.lock(path .. "/lock")
-    local data, trouble = M.read(path)
+    local data, trouble = records.read(path)
     if lock then
       if data then
         local clean = settle(path, data, root)
@@ -206,6 +189,12 @@ function M.look(id, root)
     end
     sys.sleep(0.01)
   end
+end
+
+--- Kills the supervisor that a record tells of, if it is still the process that wrote that: by its pid, when that
+-- began, and which start of the machine that was.
+function M.kill(data)
+  return data.pid and data.boot == records.boot() and core.control.kill(data.pid, data.pid_started)
 end
 
 --- Sends a request to a sandbox's supervisor and waits at most `seconds` for the answer: a table; or nil, sentence,
@@ -264,7 +253,7 @@ function M.reconcile(root)
   root = root_of(root)
   if not root then return out end
   for _, id in ipairs(M.ids(root)) do
-    local before = M.read(M.dir(id, root))
+    local before = records.read(M.dir(id, root))
     local data, alive, clean = M.look(id, root)
     if not data then
       if sys.lstat(M.dir(id, root)) == nil and before == nil then out.set_aside[#out.set_aside + 1] = alive end

@@ -210,7 +210,7 @@ local function open(self, plan)
   self.networked = plan.network.mode ~= "none"
   local saved
   saved, message = self.record:save { state = "running", pid = sys.pid(), pid_started = started(),
-    started = records.time() }
+    boot = require("moonbox.sandbox_record").boot(), started = records.time() }
   if saved then
     self.record:event("started", { policy = plan.policy })
     return true
