@@ -2,6 +2,7 @@
 #include "state.h"
 
 #include "../util.h"
+#include "dial.h"
 
 #include <errno.h>
 #include <sys/epoll.h>

@@ -10,15 +10,10 @@
 #ifndef MOONBOX_GATEWAY_CONN_H
 #define MOONBOX_GATEWAY_CONN_H
 
-#include "address.h"
-#include "loop.h"
+#include "conn_end.h"
+#include "relay.h"
 #include "resolve.h"
-
-#include <stdbool.h>
-
-/* Seconds that looking up, dialling and accepting may take together, and a ClientHello or HTTP head to be whole. A
- * connection that says nothing may stay: that is what pooled and long-polled ones do. */
-#define CONN_PATIENCE 30.0
+#include "tuple.h"
 
 enum conn_stage {
     CONN_LOOKUP, /* the name is being looked up */
@@ -28,34 +23,7 @@ enum conn_stage {
     CONN_DEAD,   /* ended in this batch of events, freed after it */
 };
 
-struct conn;
 struct gateway;
-struct pipes;
-
-struct side {
-    struct watch watch; /* first */
-    struct conn *conn;
-    int fd; /* -1 none */
-    bool readable, writable;
-    bool hung_up; /* sticky: from now on read until the end shows */
-    bool urgent;  /* sticky: it has sent urgent data, at which each read stops (tcp(7)) */
-    bool ended;   /* its end has been read */
-    bool shut;    /* its writing side was closed by us */
-};
-
-/* Bytes on their way from one side to the other. */
-struct way {
-    uint8_t *held; /* read and not written yet */
-    size_t held_at, held_length;
-    struct pipes *pipe; /* only while bytes are in it */
-    size_t piped;
-    uint64_t total; /* bytes read */
-};
-
-struct tuple {
-    struct address source, target;
-    uint16_t source_port, target_port;
-};
 
 struct conn {
     struct gateway *gateway;
@@ -71,8 +39,7 @@ struct conn {
     uint32_t packet;   /* the queue's number of it */
     uint64_t id;
     double started;
-    double
-        unsaid_since; /* the client's bytes are held since then, for what they name isn't whole yet; 0: they aren't */
+    double unsaid_since; /* since then the client's bytes are held, not being whole yet; 0: they aren't */
     struct tuple tuple;
     const char *name;             /* borrowed from the fakes; NULL: a literal address */
     struct address dialled;       /* length 0: not yet */
@@ -98,37 +65,11 @@ void conn_waited(struct conn *conn);
 /* Whether the client of this tuple has been let in and its connection not been ended. */
 bool conn_is_open(const struct gateway *gateway, const struct tuple *tuple);
 
+/* Takes it out of what finds connections; its memory stays. */
+void conn_forget(struct conn *conn);
+
 /* Notes whether bytes of the client are held by the inspection; `moved`: others just passed it. Held for CONN_PATIENCE, they
  * end the connection: a slot can't be taken for ever by a ClientHello or a line that never ends. */
 void conn_unsaid(struct conn *conn, bool held, bool moved);
-
-enum refusal { REFUSE_DENIED, REFUSE_REFUSED, REFUSE_UNREACHABLE, REFUSE_TIMEOUT };
-
-/* Ends a connection that was not to be or could not be made: the client sees ECONNREFUSED or EHOSTUNREACH while its SYN is
- * held, else a reset. DENIED is the policy's doing, the others the far end's. */
-void conn_refuse(struct conn *conn, enum refusal how, const char *rule, const char *reason);
-
-/* Notes what the policy's hook has to say about a connection that it lets be. */
-void conn_warn(struct conn *conn, const char *rule, const char *reason);
-
-/* Ends one that was. `outcome`: "closed", "reset", "cut" and the like; `reset`: both ends see a RST. */
-void conn_end(struct conn *conn, const char *outcome, const char *reason, bool reset);
-
-/* Frees what ended in this batch. */
-void conn_bury(struct gateway *gateway);
-
-/* Ends what has been waiting too long. Milliseconds until the next could, -1 never. */
-int conn_expire(struct gateway *gateway);
-
-/* dial.c */
-void dial_start(struct conn *conn);
-void dial_accepted(struct conn *conn, int fd);
-void dial_ready(struct conn *conn, uint32_t events);
-
-/* relay.c */
-void relay_start(struct conn *conn);
-void relay_events(struct side *side, uint32_t events);
-void relay_pump(struct conn *conn);
-void relay_release(struct conn *conn);
 
 #endif

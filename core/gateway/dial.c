@@ -5,6 +5,7 @@
 #include "state.h"
 
 #include "../util.h"
+#include "dial.h"
 #include "own.h"
 
 #include <errno.h>

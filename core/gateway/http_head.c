@@ -6,7 +6,7 @@
  * the header of the PROXY protocol, behind which a server begins anew. */
 #include "http_head.h"
 
-#include "address.h"
+#include "authority.h"
 
 #include <string.h>
 #include <strings.h>
@@ -103,37 +103,10 @@ static enum http_result end_request(struct http_head *http)
     return http->upgrade ? go(http, HELD) : start_request(http);
 }
 
-/* The host of "name", "name:80", "192.0.2.1" or "[2001:db8::1]:80", canonical. */
-static bool read_authority(const char *text, size_t length, char host[NAME_SIZE])
-{
-    char address_text[ADDRESS_TEXT] = "";
-    struct address address;
-    bool brackets = length > 0 && text[0] == '[';
-    const char *end = memchr(text, brackets ? ']' : ':', length);
-    size_t host_length = end ? (size_t)(end - text) : length, at = host_length + (brackets ? 1 : 0);
-    if (brackets && !end)
-        return false;
-    size_t port = length - at;
-    if (port > 0 && (text[at] != ':' || port < 2 || port > 6))
-        return false;
-    for (size_t i = 1; i < port; i++)
-        if (text[at + i] < '0' || text[at + i] > '9')
-            return false;
-    const char *inner = text + (brackets ? 1 : 0);
-    size_t inner_length = host_length - (brackets ? 1 : 0);
-    if (inner_length > 0 && inner_length < ADDRESS_TEXT && !memchr(inner, 0, inner_length))
-        memcpy(address_text, inner, inner_length);
-    if (address_parse(address_text, &address) && (address.length == 16) == brackets)
-        address_format(&address, host);
-    else if (brackets || !name_canonical(text, host_length, host))
-        return false;
-    return true;
-}
-
 static enum http_result see_host(struct http_head *http, const char *text, size_t length)
 {
     char host[NAME_SIZE] = "";
-    if (!read_authority(text, length, host))
+    if (!authority_host(text, length, host))
         return bad(http, "the Host of a request is no name");
     if (!http->host[0])
         memcpy(http->host, host, sizeof host);

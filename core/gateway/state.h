@@ -72,8 +72,4 @@ int packets_start(struct gateway *gateway);
 int answer_start(struct gateway *gateway);
 void answer_listen(struct gateway *gateway);
 
-/* relay.c */
-/* Serves those that wait for a meter or a turn. Milliseconds until it wants to be called again, -1: not at all. */
-int relay_paced(struct gateway *gateway);
-
 #endif
