@@ -71,8 +71,8 @@ TIDY = $(filter-out core/seccomp_gen.c,$(wildcard core/*.c)) $(GATEWAY) $(BIND)
 FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/helpers/*.[ch] spec/fuzz/*.[ch] \
 	spec/bench/*.c)
 SPECS ?=
-FUZZ = $(filter-out main,$(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c)))
-FUZZED = $(addprefix core/gateway/,address.c name.c dns.c hello.c http_head.c rules.c rules_decode.c rules_index.c) \
+FUZZ = $(filter-out main reference,$(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c)))
+FUZZED = $(addprefix core/gateway/,address.c authority.c name.c dns.c hello.c http_head.c rules.c rules_decode.c rules_index.c) \
 	core/err.c core/util.c core/plan.c core/plan_bytes.c
 SECONDS = 60
 
@@ -210,9 +210,11 @@ fuzz: setup-build
 	@sh spec/run/fuzz.sh $(B) $(SECONDS) $(FUZZ)
 
 FUZZ_CC = $(if $(filter libfuzzer,$(shell cat $(B)/fuzz/kind)),clang -fsanitize=fuzzer,$(CC) spec/fuzz/main.c)
-$(B)/fuzz/%: spec/fuzz/%.c spec/fuzz/main.c spec/fuzz/fuzz.h $(FUZZED) $(HEADERS) $(B)/fuzz/kind Makefile
+$(B)/fuzz/%: spec/fuzz/%.c spec/fuzz/main.c spec/fuzz/reference.c $(wildcard spec/fuzz/*.h) $(FUZZED) $(HEADERS) \
+		$(B)/fuzz/kind Makefile
 	$(say) fuzz $@
-	$(Q)$(FUZZ_CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror $(SANITIZERS) -o $@ $< $(FUZZED)
+	$(Q)$(FUZZ_CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror $(SANITIZERS) $(LUA_CFLAGS) -o $@ $< \
+	spec/fuzz/reference.c $(FUZZED) $(shell pkg-config --libs luajit)
 
 bench: setup-bench
 	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone $(B)/spec/load

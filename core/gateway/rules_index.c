@@ -58,30 +58,53 @@ static void add_targets(struct rules *rules)
     }
 }
 
+enum { PORT_BYTES = UINT16_MAX / 8 + 1 };
+
+/* Puts them in ascending order into `out`, or only counts them when it is NULL. Most bytes are empty. */
+static size_t list_ports(const uint8_t *seen, uint16_t *out)
+{
+    size_t n = 0;
+    for (uint32_t byte = 0; byte < PORT_BYTES; byte++)
+        for (uint32_t bit = 0; seen[byte] >> bit; bit++) {
+            if (!(seen[byte] >> bit & 1U))
+                continue;
+            if (out)
+                out[n] = (uint16_t)(byte * 8 + bit);
+            n++;
+        }
+    return n;
+}
+
+static void see_port(uint8_t *seen, uint32_t port)
+{
+    seen[port / 8] |= (uint8_t)(1U << port % 8);
+}
+
 /* One bit a port, so that any number of rows costs the same memory. */
 static int gather_ports(struct rules *rules)
 {
-    uint8_t seen[UINT16_MAX / 8 + 1] = {0};
+    uint8_t seen[PORT_BYTES] = {0};
+    struct rules_index *index = rules->index;
     for (size_t i = 0; i < rules->n_rows; i++) {
         const struct row *row = &rules->rows[i];
         for (size_t p = 0; p < row->n_ports && row->word != ROW_PUBLISH; p++)
-            seen[row->ports[p] / 8] |= (uint8_t)(1U << row->ports[p] % 8);
+            see_port(seen, row->ports[p]);
         for (size_t t = 0; t < n_targets(row); t++)
-            seen[row->targets[t].port / 8] |= (uint8_t)(1U << row->targets[t].port % 8);
+            see_port(seen, row->targets[t].port);
     }
     seen[0] |= 1; /* port 0 stands for a target without a port of its own */
-    uint32_t unnamed = 0, n = 0;
+    uint32_t unnamed = 0;
     while (unnamed <= UINT16_MAX && seen[unnamed / 8] & 1U << unnamed % 8)
         unnamed++;
     if (unnamed <= UINT16_MAX)
-        seen[unnamed / 8] |= (uint8_t)(1U << unnamed % 8);
-    for (uint32_t port = 1; port <= UINT16_MAX; port++)
-        n += seen[port / 8] >> port % 8 & 1U;
-    rules->index->ports = calloc(n, sizeof *rules->index->ports);
-    for (uint32_t port = 1; rules->index->ports && port <= UINT16_MAX; port++)
-        if (seen[port / 8] & 1U << port % 8)
-            rules->index->ports[rules->index->n_ports++] = (uint16_t)port;
-    return rules->index->ports ? 0 : -1;
+        see_port(seen, unnamed);
+    seen[0] &= (uint8_t)~1U;
+    size_t n = list_ports(seen, NULL);
+    index->ports = calloc(n, sizeof *index->ports);
+    if (!index->ports)
+        return -1;
+    index->n_ports = list_ports(seen, index->ports);
+    return 0;
 }
 
 int rules_index(struct rules *rules, struct err *err)

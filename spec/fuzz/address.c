@@ -1,8 +1,9 @@
-/* A text or 16 bytes as an address: reading and writing agree, with the C library too, and an address is as internal as
- * what is dialled for it. */
+/* A text or 16 bytes as an address: reading and writing agree, with the C library and the policy language too, and an address
+ * is as internal as what is dialled for it. */
 #include "../../core/gateway/address.h"
 
 #include "fuzz.h"
+#include "reference.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -16,6 +17,20 @@ static bool internal4(uint32_t a)
            a >> 17 == 0xc612 >> 1 || a >= 0xe0000000U;
 }
 
+/* What the policy language makes of a text that C has read, or not read (NULL). */
+static void compare(const char *text, const struct address *address)
+{
+    char formatted[ADDRESS_TEXT] = "";
+    lua_State *L = reference("address");
+    lua_pushstring(L, text);
+    reference_call(L, 1, 2);
+    MUST(!address || address_internal(address) == lua_toboolean(L, -1));
+    lua_pop(L, 1);
+    if (address)
+        address_format(address, formatted);
+    MUST_BE_SAME(L, formatted);
+}
+
 static void check(const struct address *address)
 {
     char text[ADDRESS_TEXT], again[ADDRESS_TEXT];
@@ -26,6 +41,7 @@ static void check(const struct address *address)
     MUST(address_parse(text, &parsed) && address_equal(address, &parsed));
     address_format(&parsed, again);
     MUST(strcmp(text, again) == 0);
+    compare(text, address);
     MUST(address_to_socket(address, 443, &socket) > 0);
     address_from_socket(&socket, &back, &port);
     MUST(address_equal(address, &back) && port == 443);
@@ -57,7 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size >= sizeof text)
         return 0;
     memcpy(text, data, size);
-    if (address_parse(text, &address)) {
+    bool read = address_parse(text, &address);
+    compare(text, read ? &address : NULL);
+    if (read) {
         MUST(inet_pton(address.length == 4 ? AF_INET : AF_INET6, text, bytes) == 1);
         check(&address);
     }
