@@ -7,6 +7,7 @@
 #   make check      linters, formatting, warnings
 #   make asan       the suite under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make fuzz       each target of spec/fuzz for SECONDS=60
+#   make soak       CONNECTIONS=200000 through a gateway and 100 sandboxes: what they leave behind, which is nothing
 #   make bench      ratios against other tools, in one run
 #   make install    below PREFIX=/usr/local, itself below DESTDIR=; make uninstall takes it back
 #
@@ -30,6 +31,8 @@ ifeq ($(MOONBOX_MUST_RUN),1)
 NEED_TEST += box:javac=default-jdk-headless box:musl-gcc=musl-tools /usr/bin/pip3=python3-pip \
 	/usr/lib/python3/dist-packages/requests=python3-requests pg_createcluster=postgresql
 endif
+# Without clang `make fuzz` mutates blindly.
+NEED_FUZZ = $(if $(filter 1,$(MOONBOX_MUST_RUN)),clang=clang)
 NEED_VM = qemu-system-x86_64=qemu-system-x86 busybox=busybox-static modprobe=kmod xz=xz-utils mke2fs=e2fsprogs
 NEED_CHECK = luacheck=lua-check clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck
 NEED_BENCH = bwrap=bubblewrap setpriv=util-linux ip=iproute2 nft=nftables slirp4netns=slirp4netns pasta=passt
@@ -72,8 +75,10 @@ FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/hel
 	spec/bench/*.c)
 SPECS ?=
 FUZZ = $(filter-out main reference,$(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c)))
-FUZZED = $(addprefix core/gateway/,address.c authority.c name.c dns.c hello.c http_head.c rules.c rules_decode.c rules_index.c) \
+FUZZED = $(addprefix core/gateway/,address.c authority.c name.c dns.c hello.c http_head.c inspect.c rules.c rules_decode.c rules_index.c) \
 	core/err.c core/util.c core/plan.c core/plan_bytes.c
+FUZZED_supervisor = $(addprefix core/,wire.c control.c control_commands.c sandbox_events.c stream.c kept.c) \
+	-Wl,--wrap=util_monotonic
 SECONDS = 60
 
 ifeq ($(V),)
@@ -92,8 +97,8 @@ define need
 	>/dev/null 2>&1 || missing="$$missing $${pair#*=}"; done; sh spec/run/packages.sh $$missing
 endef
 
-.PHONY: all setup-build setup-demo setup-test setup-vm setup-check setup-bench demo test test-vm check lint-lua \
-	lint-c lint-format lint-shell asan fuzz bench install uninstall clean
+.PHONY: all setup-build setup-demo setup-test setup-vm setup-check setup-fuzz setup-bench demo test test-vm check lint-lua \
+	lint-c lint-format lint-shell asan fuzz soak bench install uninstall clean
 all: $(B)/moonbox $(B)/lib/moonbox/core.so
 	@:
 
@@ -176,6 +181,9 @@ setup-vm: setup-test
 setup-check: setup-build
 	$(call need,$(NEED_CHECK))
 
+setup-fuzz: setup-build
+	$(call need,$(NEED_FUZZ))
+
 setup-bench: setup-build
 	$(call need,$(NEED_BENCH))
 
@@ -201,20 +209,26 @@ asan: setup-test
 	@CC=$(CC) sh spec/run/all.sh $(B)/asan $(SPECS)
 
 # libFuzzer where clang has it: it follows the code that an input reaches. Else spec/fuzz/main.c mutates blindly.
-fuzz: setup-build
+fuzz: setup-fuzz
 	@mkdir -p $(B)/fuzz
-	@if clang -fsanitize=fuzzer -x c -o $(B)/fuzz/probe spec/fuzz/name.c core/gateway/name.c 2>/dev/null; then \
+	@if printf 'int LLVMFuzzerTestOneInput(void){return 0;}' | \
+	clang -fsanitize=fuzzer -x c -o $(B)/fuzz/probe - 2>/dev/null; then \
 	echo libfuzzer; else echo blind; fi > $(B)/fuzz/kind.new
 	@cmp -s $(B)/fuzz/kind.new $(B)/fuzz/kind || mv $(B)/fuzz/kind.new $(B)/fuzz/kind
 	$(AGAIN) -s $(FUZZ:%=$(B)/fuzz/%)
 	@sh spec/run/fuzz.sh $(B) $(SECONDS) $(FUZZ)
 
 FUZZ_CC = $(if $(filter libfuzzer,$(shell cat $(B)/fuzz/kind)),clang -fsanitize=fuzzer,$(CC) spec/fuzz/main.c)
-$(B)/fuzz/%: spec/fuzz/%.c spec/fuzz/main.c spec/fuzz/reference.c $(wildcard spec/fuzz/*.h) $(FUZZED) $(HEADERS) \
-		$(B)/fuzz/kind Makefile
+$(B)/fuzz/%: spec/fuzz/%.c spec/fuzz/main.c spec/fuzz/reference.c $(wildcard spec/fuzz/*.h) $(FUZZED) \
+		$(filter %.c,$(FUZZED_supervisor)) $(HEADERS) $(B)/fuzz/kind Makefile
 	$(say) fuzz $@
 	$(Q)$(FUZZ_CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror $(SANITIZERS) $(LUA_CFLAGS) -o $@ $< \
-	spec/fuzz/reference.c $(FUZZED) $(shell pkg-config --libs luajit)
+	spec/fuzz/reference.c $(FUZZED) $(FUZZED_$*) $(shell pkg-config --libs luajit) -lm
+
+CONNECTIONS = 200000
+soak: setup-test
+	$(AGAIN) all
+	@MOONBOX_SOAK=$(CONNECTIONS) sh spec/run/all.sh $(B) spec/system/network_soak_spec.lua
 
 bench: setup-bench
 	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone $(B)/spec/load

@@ -34,4 +34,4 @@ cd "$top"
 as_user env -i HOME="$work/home" USER="$user" LOGNAME="$user" PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 \
     TERM="${TERM:-dumb}" TMPDIR="$work/home" \
     MOONBOX_RESULTS="${MOONBOX_RESULTS:-}" MOONBOX_MUST_RUN="${MOONBOX_MUST_RUN:-}" \
-    MOONBOX_SANITIZER="${MOONBOX_SANITIZER:-}" MOONBOX_LONG="${MOONBOX_LONG:-}" "$@"
+    MOONBOX_SANITIZER="${MOONBOX_SANITIZER:-}" MOONBOX_LONG="${MOONBOX_LONG:-}" MOONBOX_SOAK="${MOONBOX_SOAK:-}" "$@"
