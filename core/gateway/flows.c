@@ -28,11 +28,26 @@ static void put(struct line *line, const char *format, ...)
         line->length += (size_t)n < LINE - line->length ? (size_t)n : LINE - line->length - 1;
 }
 
-static void put_byte(struct line *line, char byte)
+/* Most of a line is texts, and one is written for each connection: they don't go through printf(3). */
+static void put_bytes(struct line *line, const char *bytes, size_t length)
 {
-    if (line->length + 1 < LINE)
-        line->bytes[line->length++] = byte;
+    size_t room = LINE - 1 - line->length;
+    length = length < room ? length : room;
+    memcpy(line->bytes + line->length, bytes, length);
+    line->length += length;
     line->bytes[line->length] = '\0';
+}
+
+static void put_string(struct line *line, const char *string)
+{
+    put_bytes(line, string, strlen(string));
+}
+
+static void put_seconds(struct line *line, double seconds)
+{
+    uint64_t microseconds = seconds > 0 ? (uint64_t)(seconds * 1e6 + 0.5) : 0;
+    put(line, "%llu.%06llu", (unsigned long long)(microseconds / 1000000),
+        (unsigned long long)(microseconds % 1000000));
 }
 
 /* Bytes of the UTF-8 character at `text` that is no ASCII (RFC 3629 section 4); 0: it is none, or a control. */
@@ -57,29 +72,33 @@ static void put_text(struct line *line, const char *key, const char *text)
 {
     if (!text)
         return;
-    put(line, ",\"%s\":\"", key);
+    put_string(line, ",\"");
+    put_string(line, key);
+    put_string(line, "\":\"");
     size_t most = line->length + TEXT_ESCAPED;
     for (size_t i = 0, n; text[i] && i < TEXT && line->length < most; i += n) {
         unsigned char c = (unsigned char)text[i];
         n = c < 0x80 ? 1 : utf8_character((const unsigned char *)text + i);
         if (c == '"' || c == '\\')
-            put_byte(line, '\\'), put_byte(line, (char)c);
+            put_bytes(line, (const char[]){'\\', (char)c}, 2);
         else if (n == 0 || c < 0x20 || c == 0x7f)
             put(line, "\\u%04x", c);
         else
-            put(line, "%.*s", (int)n, text + i);
+            put_bytes(line, text + i, n);
         n += n == 0;
     }
-    put(line, "\"");
+    put_string(line, "\"");
 }
 
 /* All of a line but time and count. */
 static void put_flow(struct line *line, const struct flows *flows, const struct flow *flow)
 {
     char address[ADDRESS_TEXT];
-    put(line, "\"event\":\"%s\"", flow->event);
+    put_string(line, "\"event\":\"");
+    put_string(line, flow->event);
+    put_string(line, "\"");
     if (flow->inbound)
-        put(line, ",\"direction\":\"in\"");
+        put_string(line, ",\"direction\":\"in\"");
     if (flow->id)
         put(line, ",\"id\":%llu", (unsigned long long)flow->id);
     put_text(line, "step", flows->step);
@@ -97,12 +116,14 @@ static void put_flow(struct line *line, const struct flows *flows, const struct 
     put_text(line, "rule", flow->rule);
     put_text(line, "reason", flow->reason);
     if (flow->watch)
-        put(line, ",\"watch\":true");
+        put_string(line, ",\"watch\":true");
     if (flow->open)
-        put(line, ",\"open\":true");
-    if (flow->counted)
-        put(line, ",\"up\":%llu,\"down\":%llu,\"seconds\":%.6f", (unsigned long long)flow->up,
-            (unsigned long long)flow->down, flow->seconds);
+        put_string(line, ",\"open\":true");
+    if (flow->counted) {
+        put(line, ",\"up\":%llu,\"down\":%llu,\"seconds\":", (unsigned long long)flow->up,
+            (unsigned long long)flow->down);
+        put_seconds(line, flow->seconds);
+    }
     put_text(line, "outcome", flow->outcome);
 }
 
@@ -118,12 +139,16 @@ static void write_out(struct flows *flows)
 static void append(struct flows *flows, const char *body, double age, uint64_t count)
 {
     struct timespec now;
-    struct line line = {.length = 0};
+    struct line line;
+    line.length = 0;
     clock_gettime(CLOCK_REALTIME, &now);
-    put(&line, "{\"time\":%.6f,%s", (double)now.tv_sec + (double)now.tv_nsec / 1e9 - age, body);
+    put_string(&line, "{\"time\":");
+    put_seconds(&line, (double)now.tv_sec + (double)now.tv_nsec / 1e9 - age);
+    put_string(&line, ",");
+    put_string(&line, body);
     if (count > 1)
         put(&line, ",\"count\":%llu", (unsigned long long)count);
-    put(&line, "}\n");
+    put_string(&line, "}\n");
     if (flows->fd < 0 || flows->full)
         return;
     if (line.length > flows->left) {
@@ -175,7 +200,8 @@ static void join(struct flows *flows, const struct line *line, double now)
 
 void flows_add(struct flows *flows, const struct flow *flow, double now)
 {
-    struct line line = {.length = 0};
+    struct line line;
+    line.length = 0;
     line.bytes[0] = '\0';
     put_flow(&line, flows, flow);
     if (flow->allow || flow->counted)

@@ -8,7 +8,7 @@ local sys = require("moonbox.core").sys
 local LONG = os.getenv "MOONBOX_SOAK"
 LONG = LONG ~= "" and LONG or nil
 -- In rounds of a third and of the rest, by four threads each.
-local CONNECTIONS = math.floor(tonumber(LONG or 6000) / 12) * 12
+local CONNECTIONS = math.ceil(tonumber(LONG or 6000) / 12) * 12
 local SANDBOXES = LONG and 100 or 12
 
 local function say(...)
