@@ -31,8 +31,8 @@ ifeq ($(MOONBOX_MUST_RUN),1)
 NEED_TEST += box:javac=default-jdk-headless box:musl-gcc=musl-tools /usr/bin/pip3=python3-pip \
 	/usr/lib/python3/dist-packages/requests=python3-requests pg_createcluster=postgresql
 endif
-# Without clang `make fuzz` mutates blindly.
-NEED_FUZZ = $(if $(filter 1,$(MOONBOX_MUST_RUN)),clang=clang)
+# Without libFuzzer `make fuzz` mutates blindly.
+NEED_FUZZ = $(if $(filter 1,$(MOONBOX_MUST_RUN)),clang=clang /usr/share/doc/libclang-rt-dev/copyright=libclang-rt-dev)
 NEED_VM = qemu-system-x86_64=qemu-system-x86 busybox=busybox-static modprobe=kmod xz=xz-utils mke2fs=e2fsprogs
 NEED_CHECK = luacheck=lua-check clang-format=clang-format clang-tidy=clang-tidy shellcheck=shellcheck
 NEED_BENCH = bwrap=bubblewrap setpriv=util-linux ip=iproute2 nft=nftables slirp4netns=slirp4netns pasta=passt
