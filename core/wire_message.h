@@ -58,8 +58,7 @@ struct wire_signal {
 };
 
 struct wire_failed {
-    int32_t code; /* errno or 0 */
-    int32_t exit_code;
+    int32_t code, exit_code;        /* code: errno or 0 */
     int32_t no_process;             /* 1: nothing was started, so no WIRE_EXITED follows */
     char text[WIRE_MAX_REPLY - 16]; /* terminated by the reader */
 };
