@@ -5,10 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+
+enum { TERMINAL_PAUSE = 5 }; /* ms */
 
 void stream_init(struct stream *stream)
 {
@@ -56,12 +60,23 @@ static int allocate(struct stream *stream, struct err *err)
     return stream->pending ? 0 : err_sys(err, "allocate a buffer");
 }
 
+/* poll(2) calls a terminal writable that takes one byte more, and a larger write then waits for whoever reads it, past
+ * every time limit. So it is opened anew, for us alone and not to wait; -1 where it is none, or another user's. */
+static int own_terminal(int to)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", to);
+    return isatty(to) ? open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC) : -1;
+}
+
 int stream_pass(struct stream *stream, int from, int to, struct err *err)
 {
     struct stat st;
+    int terminal = own_terminal(to);
     stream->from = from;
     stream->owns_from = true;
-    stream->to = to;
+    stream->owns_to = stream->terminal = terminal >= 0;
+    stream->to = terminal >= 0 ? terminal : to;
     stream->to_limits = fstat(to, &st) < 0 || !S_ISREG(st.st_mode);
     return allocate(stream, err);
 }
@@ -141,8 +156,11 @@ static void drain_pending(struct stream *stream)
         if (stream->to_limits && count > PIPE_BUF)
             count = PIPE_BUF;
         ssize_t wrote = write(stream->to, stream->pending + stream->pending_at, count);
-        if (would_block(wrote))
+        if (would_block(wrote)) {
+            if (stream->terminal)
+                poll(NULL, 0, TERMINAL_PAUSE); /* it takes a byte, and not the two that a newline becomes */
             return;
+        }
         if (wrote < 0) {
             stream->unwritten += stream->pending_length;
             stream->pending_length = 0;

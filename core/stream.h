@@ -19,6 +19,7 @@ enum { STREAM_CHUNK = 65536 };
 struct stream {
     int from, to; /* descriptors copied between; -1 none (memory, or closed) */
     bool owns_from, owns_to;
+    bool terminal;      /* `to` is one, opened for us */
     bool to_limits;     /* `to` is not a regular file: write only what can't block */
     char *memory;       /* input that is fed; owned */
     size_t length, at;  /* of memory: bytes held; bytes already fed */

@@ -263,8 +263,16 @@ local function last_measurement(run)
   end
 end
 
+-- What the caller wants to keep nothing of, it has seen (`on_output`) or passed on.
+local function tell_dropped(run, dropped)
+  if dropped == 0 or run.spec.keep == 0 then return end
+  run.box.on_event { event = "notice", dropped = dropped,
+    sentence = ("the command wrote more than is kept: %.0f bytes of its output were dropped"):format(dropped) }
+end
+
 local function outcome(run)
   local exit, usage = run.exit or {}, M.count(run)
+  tell_dropped(run, exit.dropped or 0)
   run.box.ended = run.box.running == nil or run.gone ~= nil
   if run.gone and not run.ended_by then run.ended_by, run.sentence = "killed", run.gone end
   local code = CODES[run.ended_by] or exit.code or 137

@@ -54,6 +54,12 @@ function M.read(path)
   return text
 end
 
+--- The resident memory of a process, in bytes; of this one without a pid. 0 when it has ended.
+function M.resident(pid)
+  local status = M.read(("/proc/%s/status"):format(pid or "self")) or ""
+  return (tonumber(status:match("VmRSS:%s+(%d+)")) or 0) * 1024
+end
+
 --- Runs `moonbox run`. `state` is the state folder, `arguments` an array, `env` a string such as "KEY=x".
 -- Returns exit code, stdout, stderr and the path of the newest task's record.
 function M.run(state, arguments, env)

@@ -1,6 +1,9 @@
 -- Probe 91: a flood of output is bounded, told, and holds nobody up.
 package.path = "./spec/?.lua;" .. package.path
 local box = require "support.box"
+local compile = require "support.compile"
+local limited = require "support.limited"
+local runs = require "support.runs"
 
 local MB = 2 ^ 20
 
@@ -52,16 +55,79 @@ describe("output", function()
   end)
 
   it("without end neither holds up the clock nor grows the supervisor", function()
-    local function resident()
-      return tonumber(box.read("/proc/self/status"):match("VmRSS:%s+(%d+)")) * 1024
-    end
-    local before = resident()
+    local before = runs.resident()
     local outcome = box.inside(opened, "yes & yes >&2 & sleep 60", { time = 1.5, keep = MB })
     assert.equal(124, outcome.code)
     assert.equal("time", outcome.ended_by)
     assert.is_true(outcome.dropped > 10 * MB, outcome.dropped)
     assert.is_true(outcome.seconds < 30, outcome.seconds)
-    assert.is_true(resident() - before < 64 * MB, resident() - before)
+    assert.is_true(runs.resident() - before < 64 * MB, runs.resident() - before)
+  end)
+
+  -- 24 MB without a newline, of any bytes, and of what would rewrite a terminal, then a word.
+  local FLOODS = { ["without a newline"] = "head -c 25165824 /dev/zero | tr '\\0' x; printf end",
+    ["of any bytes"] = "head -c 25165824 /dev/urandom; printf end",
+    ["of escape sequences"] = [[yes "$(printf '\033[2J\033]0;x\007\033[8m')" | head -c 25165824; printf end]] }
+
+  for name, script in pairs(FLOODS) do
+    it(("%s is bounded, counted and told of"):format(name), function()
+      local events = {}
+      opened.on_event = function(event) events[#events + 1] = event end
+      local before = runs.resident()
+      local outcome = box.inside(opened, script, { keep = MB })
+      assert.equal(0, outcome.code)
+      assert.is_true(#outcome.stdout < MB + 100 and outcome.stdout:match("end$") ~= nil, #outcome.stdout)
+      assert.equal(23 * MB + 3, outcome.dropped)
+      local told
+      for _, event in ipairs(events) do told = event.event == "notice" and event or told end
+      assert.equal(outcome.dropped, told and told.dropped)
+      assert.matches("^the command wrote more than is kept: %d+ bytes", told.sentence)
+      assert.is_true(runs.resident() - before < 32 * MB)
+    end)
+
+    it(("%s, on a terminal that nobody reads, does not hold up the clock"):format(name), function()
+      local mark = "flood" .. require("moonbox.core").sys.random_hex(6)
+      -- The terminal's other end takes a megabyte and no more.
+      local line = compile.helpers("term") .. "/term sleep=40 -- " .. box.line({ "--time", "3", "--env",
+        "MOONBOX_SPEC_MARK=" .. mark }, { "sh", "-c", "while :; do " .. script .. "; done" })
+      local pid = tonumber(box.shell(line .. " </dev/null >/dev/null 2>&1 & echo $!").stdout)
+      finally(function() box.shell("kill -KILL " .. pid) end)
+      assert.is_true(box.wait_for(function() return limited.alive(mark) > 0 end, 20), "control: it did not run")
+      assert.is_true(box.wait_for(function() return limited.alive(mark) == 0 end, 20))
+      local children = box.shell("cat /proc/" .. pid .. "/task/" .. pid .. "/children").stdout
+      local resident = runs.resident(children:match("%d+"))
+      assert.is_true(resident > 0 and resident < 32 * MB, resident)
+    end)
+  end
+
+  it("that is all kept is no event (control)", function()
+    local events = {}
+    opened.on_event = function(event) events[#events + 1] = event.event end
+    box.inside(opened, "printf short")
+    assert.is_nil(table.concat(events, " "):match("notice"))
+  end)
+
+  it("of a sandbox by id that a client does not read holds up neither its supervisor nor another client", function()
+    local function moonbox(line) return box.shell(box.program .. " " .. line .. " </dev/null") end
+    assert.equal(0, moonbox("create --id flood").code)
+    finally(function() moonbox("destroy flood") end)
+    local supervisor = moonbox("inspect flood").stdout:match('\n  "pid": (%d+)')
+    local before = runs.resident(supervisor)
+    assert.is_true(before > 0)
+    -- Two clients stand still: one whose reader does, one that is stopped itself.
+    local flood = box.program .. " exec flood -- sh -c 'yes & yes >&2' </dev/null"
+    box.shell(("(%s 2>&1 | sleep 20) >/dev/null 2>&1 &"):format(flood))
+    local stopped = tonumber(box.shell(("%s >/dev/null 2>&1 & echo $!"):format(flood)).stdout)
+    os.execute("sleep 0.5")
+    box.shell("kill -STOP " .. stopped)
+    finally(function() box.shell("kill -KILL " .. stopped) end)
+    for _ = 1, 5 do
+      local answer = moonbox("exec flood -- echo fine")
+      assert.same({ 0, "fine\n" }, { answer.code, answer.stdout })
+      os.execute("sleep 0.2")
+    end
+    assert.is_true(runs.resident(supervisor) - before < 32 * MB, runs.resident(supervisor) - before)
+    assert.equal(0, moonbox("stop --grace 0 flood").code)
   end)
 
   it("that nobody reads waits, and the time limit still holds", function()
