@@ -1,8 +1,8 @@
 --- Where on the host the ports of a sandbox are that its plan publishes.
 local M = {}
 
---- Of a plan with a network, in the order of its rows: { { port = inside, at = "ADDRESS:PORT" of the host, rule = "FILE:LINE" }, … }.
--- `running` is the sandbox's handle (core.launch).
+--- Of a plan with a network, in the order of its rows: { { port = inside, at = "ADDRESS:PORT" of the host,
+-- rule = "FILE:LINE" }, … }. `running` is the sandbox's handle (core.launch).
 function M.of(plan, running)
   local out, found = {}, nil
   for _, rule in ipairs(plan.network.rules) do
