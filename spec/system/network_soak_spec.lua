@@ -9,7 +9,7 @@ local LONG = os.getenv "MOONBOX_SOAK"
 LONG = LONG ~= "" and LONG or nil
 -- In rounds of a third and of the rest, by four threads each.
 local CONNECTIONS = math.ceil(tonumber(LONG or 6000) / 12) * 12
-local SANDBOXES = LONG and 100 or 12
+local SANDBOXES = LONG and 100 or 10
 
 local function say(...)
   if LONG then print("  " .. (...):format(select(2, ...))) end
