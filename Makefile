@@ -77,6 +77,7 @@ SPECS ?=
 FUZZ = $(filter-out main reference,$(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c)))
 FUZZED = $(addprefix core/gateway/,address.c authority.c name.c dns.c hello.c http_head.c inspect.c rules.c rules_decode.c rules_index.c) \
 	core/err.c core/util.c core/plan.c core/plan_bytes.c
+FUZZED_resolve = core/gateway/resolve.c core/gateway/loop.c $(shell pkg-config --libs libcares)
 FUZZED_supervisor = $(addprefix core/,wire.c control.c control_commands.c sandbox_events.c stream.c kept.c) \
 	-Wl,--wrap=util_monotonic
 SECONDS = 60
@@ -220,7 +221,7 @@ fuzz: setup-fuzz
 
 FUZZ_CC = $(if $(filter libfuzzer,$(shell cat $(B)/fuzz/kind)),clang -fsanitize=fuzzer,$(CC) spec/fuzz/main.c)
 $(B)/fuzz/%: spec/fuzz/%.c spec/fuzz/main.c spec/fuzz/reference.c $(wildcard spec/fuzz/*.h) $(FUZZED) \
-		$(filter %.c,$(FUZZED_supervisor)) $(HEADERS) $(B)/fuzz/kind Makefile
+		$(filter %.c,$(FUZZED_resolve) $(FUZZED_supervisor)) $(HEADERS) $(B)/fuzz/kind Makefile
 	$(say) fuzz $@
 	$(Q)$(FUZZ_CC) -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror $(SANITIZERS) $(LUA_CFLAGS) -o $@ $< \
 	spec/fuzz/reference.c $(FUZZED) $(FUZZED_$*) $(shell pkg-config --libs luajit) -lm
