@@ -40,7 +40,7 @@ route add blackhole 203.0.113.99
 route add unreachable 203.0.113.98
 route add blackhole 2001:db8:113::99
 """
-SETTINGS = {"ip_unprivileged_port_start": "0", "ip_forward": "1"}  # a router alone says "unreachable"
+SETTINGS = {"ip_unprivileged_port_start": "0", "ip_forward": "1", "icmp_ratelimit": "0"}
 
 
 def set_up_network():
