@@ -14,6 +14,9 @@
 
 enum { PERIOD_US = 100000 };
 
+/* Bytes that TCP may hold in a sandbox, of its memory and at most: enough for thousands of connections. */
+enum { TCP_PART = 4, TCP_MOST = 256 << 20 };
+
 /* The group of a parent directory, made when it is not there yet: controllers that are mounted together share it. */
 int cgroup_add(struct cgroup *group, const char *parent, int version, const char *name, struct err *err)
 {
@@ -71,6 +74,16 @@ static int forbid_swap(const struct cgroup *group, int i, uint64_t memory, struc
     return put_number(group, i, file, group->groups[i].version == 2 ? 0 : memory, err);
 }
 
+/* Version 1 counts what TCP connections hold by itself, and left alone without a limit (kernel Documentation/admin-guide/
+ * cgroup-v1/memory, 2.7): a sandbox then fills the one account that the whole host has (tcp(7), tcp_mem) from its loopback. */
+static int limit_tcp(const struct cgroup *group, int i, uint64_t memory, struct err *err)
+{
+    const char *file = "memory.kmem.tcp.limit_in_bytes";
+    if (group->groups[i].version == 2 || faccessat(group->groups[i].fd, file, W_OK, 0) < 0)
+        return 0;
+    return put_number(group, i, file, memory / TCP_PART < TCP_MOST ? memory / TCP_PART : TCP_MOST, err);
+}
+
 static int limit_memory(const struct cgroup *group, int i, uint64_t memory, struct err *err)
 {
     const char *file = group->groups[i].version == 2 ? "memory.max" : "memory.limit_in_bytes";
@@ -81,7 +94,7 @@ static int limit_memory(const struct cgroup *group, int i, uint64_t memory, stru
     if (group->groups[i].version == 2 && faccessat(group->groups[i].fd, "memory.oom.group", W_OK, 0) == 0 &&
         put(group, i, "memory.oom.group", "1", err) < 0)
         return -1;
-    return forbid_swap(group, i, memory, err);
+    return limit_tcp(group, i, memory, err) < 0 ? -1 : forbid_swap(group, i, memory, err);
 }
 
 static int limit(struct cgroup *group, int i, enum cgroup_controller controller, const struct cgroup_limits *limits,

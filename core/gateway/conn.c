@@ -4,6 +4,26 @@
 
 #include <stdlib.h>
 
+/* What a reader leaves unread stays in the kernel, and of its memory for that the whole host has one account (tcp(7),
+ * tcp_mem). Left to itself each socket comes to some megabytes, so a few hundred who read nothing would be felt by every
+ * connection of the host. The first few, which carry what is large, are left to themselves. */
+enum { UNBOUND = 8, SHARED = 16 << 20, LEAST_SHARE = 16 << 10 };
+
+size_t conn_share(const struct gateway *gateway)
+{
+    size_t share = SHARED / (gateway->n_conns + 1);
+    return share > LEAST_SHARE ? share : LEAST_SHARE;
+}
+
+void conn_bound_buffers(const struct gateway *gateway, int fd)
+{
+    const int size = (int)conn_share(gateway);
+    if (gateway->n_conns <= UNBOUND)
+        return;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 static void side_ready(struct watch *watch, uint32_t events)
 {
     struct side *side = (struct side *)watch;

@@ -5,7 +5,9 @@ CNAME (chains are followed in the answer), text of TXT, "hex:..." of any type. B
     "ttl": seconds (60)                "turns": [entry, entry, ...]: one a query, the last for ever; counted per name and type
     "rcode": number                    "silent": true: no reply
     "delay": seconds                   "raw": "hex": bytes after the id, instead of a reply
-    "truncate": true: TC over UDP      "source": "id" | "question": a reply that belongs to another query
+    "records": "hex": the answer section, said to be one record
+    "truncate": true: TC over UDP      "source": "id" | "question": a reply that belongs to another query; "address": from
+                                       203.0.113.54, over UDP
 A name "*.x" stands for all names below x that have no entry of their own. Anything else is NXDOMAIN, and what an entry doesn't
 have is no-data. Without the file, the names of DEFAULT are there.
 """
@@ -17,7 +19,7 @@ import struct
 
 from log import Log
 
-ADDRESS = "203.0.113.53"
+ADDRESS, OTHER_ADDRESS = "203.0.113.53", "203.0.113.54"
 TYPES = {"A": 1, "NS": 2, "CNAME": 5, "NULL": 10, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "SVCB": 64, "HTTPS": 65,
          "AXFR": 252, "ANY": 255}
 NAMES = {number: name for name, number in TYPES.items()}
@@ -97,7 +99,7 @@ def answers(zone, name, kind, entry):
 
 
 def reply(zone, query, transport, log):
-    """(delay, bytes) of the reply; bytes None for none."""
+    """(delay, bytes, source) of the reply; bytes None for none."""
     name, at = read_name(query, 12)
     number, = struct.unpack("!H", query[at:at + 2])
     kind, question = NAMES.get(number, str(number)), query[12:at + 4]
@@ -106,10 +108,10 @@ def reply(zone, query, transport, log):
     entry = zone.entry(name.lower(), kind)
     known, entry = entry is not None, entry or {}
     if entry.get("silent"):
-        return 0, None
+        return 0, None, None
     delay = entry.get("delay", 0)
     if "raw" in entry:
-        return delay, query[:2] + bytes.fromhex(entry["raw"])
+        return delay, query[:2] + bytes.fromhex(entry["raw"]), None
     found = answers(zone, name, kind, entry)
     flags, identity = 0x8580 | entry.get("rcode", 0 if known else 3), query[:2]
     if entry.get("truncate") and transport == "udp":
@@ -120,24 +122,27 @@ def reply(zone, query, transport, log):
         question = wire_name("other.test") + question[-4:]
     records = b"".join(wire_name(owner) + struct.pack("!HHIH", TYPES[each], 1, ttl, len(encode(each, value))) + encode(each, value)
                        for owner, each, value, ttl in found)
-    return delay, identity + struct.pack("!HHHHH", flags, 1, len(found), 0, 0) + question + records
+    if "records" in entry:
+        found, records = [None], bytes.fromhex(entry["records"])
+    return delay, identity + struct.pack("!HHHHH", flags, 1, len(found), 0, 0) + question + records, entry.get("source")
 
 
 class Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, zone, log):
-        self.zone, self.log, self.transport = zone, log, None
+    def __init__(self, zone, log, other):
+        self.zone, self.log, self.other, self.transport = zone, log, other, None
 
     def connection_made(self, transport):
         self.transport = transport
 
     def datagram_received(self, data, addr):
         try:
-            delay, message = reply(self.zone, data, "udp", self.log)
+            delay, message, source = reply(self.zone, data, "udp", self.log)
         except (IndexError, ValueError, struct.error):
             self.log.write(name="", type="malformed", transport="udp")
             return
         if message is not None:
-            asyncio.get_running_loop().call_later(delay, self.transport.sendto, message, addr)
+            transport = self.other if source == "address" else self.transport
+            asyncio.get_running_loop().call_later(delay, transport.sendto, message, addr)
 
 
 async def start(loop, folder):
@@ -147,7 +152,7 @@ async def start(loop, folder):
         try:
             while True:
                 length, = struct.unpack("!H", await reader.readexactly(2))
-                delay, message = reply(zone, await reader.readexactly(length), "tcp", log)
+                delay, message, _ = reply(zone, await reader.readexactly(length), "tcp", log)
                 await asyncio.sleep(delay)
                 if message is None:
                     continue
@@ -155,5 +160,6 @@ async def start(loop, folder):
         except (asyncio.IncompleteReadError, ConnectionError, IndexError, ValueError, struct.error):
             writer.close()
 
-    await loop.create_datagram_endpoint(lambda: Datagrams(zone, log), local_addr=(ADDRESS, 53))
+    other, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=(OTHER_ADDRESS, 53))
+    await loop.create_datagram_endpoint(lambda: Datagrams(zone, log, other), local_addr=(ADDRESS, 53))
     await asyncio.start_server(stream, ADDRESS, 53)

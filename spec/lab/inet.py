@@ -33,6 +33,7 @@ link set lo up
 address add 198.51.100.1/24 dev inet0
 address add 2001:db8:51::1/64 dev inet0 nodad
 address add 203.0.113.53/32 dev lo
+address add 203.0.113.54/32 dev lo
 link set inet0 up
 route add local 0.0.0.0/0 dev lo table main
 route add local ::/0 dev lo table main
@@ -40,6 +41,7 @@ route add blackhole 203.0.113.99
 route add unreachable 203.0.113.98
 route add blackhole 2001:db8:113::99
 """
+# A router alone says "unreachable"; each time, and not a second later (ip-sysctl, icmp_ratelimit).
 SETTINGS = {"ip_unprivileged_port_start": "0", "ip_forward": "1", "icmp_ratelimit": "0"}
 
 

@@ -5,7 +5,8 @@ ended ("end": "eof" or "reset", "bytes": how many came).
      22  ssh (dropbear, when it is there)      25  a greeting, as mail servers send
    2001  reset at the first byte             2002  says "first\\n", ends its own direction, reads on
    2003  reads to the end, then "N bytes\\n"   2004  reads, says nothing
-   2005  closes at once                      2022  an ssh greeting, then echo
+   2005  closes at once                      2006  resets at once
+   2007  reads nothing, stays                2022  an ssh greeting, then echo
    5432  FOLDER/postgres/.s.PGSQL.5432, a database that a spec started
    9418  git's own protocol
 """
@@ -71,6 +72,14 @@ async def reset_at_once(stream):
     stream.reset()
 
 
+async def refuse(stream):
+    stream.reset()
+
+
+async def stay(_stream):
+    await asyncio.Event().wait()
+
+
 async def half_close(stream):
     stream.writer.write(b"first\n")
     stream.writer.write_eof()
@@ -133,7 +142,7 @@ async def start(folder):
     log = Log(folder, "streams.log")
     git = ["git", "-c", "safe.directory=*", "daemon", "--inetd", "--export-all", "--base-path=" + folder + "/git"]
     servers = {7: echo, 19: generate, 22: ssh(folder), 25: lambda s: greet(s, b"220 lab ESMTP\r\n"), 2001: reset_at_once,
-               2002: half_close, 2003: count, 2004: Stream.drain, 2005: close, 2022: lambda s: greet(s, GREETING),
+               2002: half_close, 2003: count, 2004: Stream.drain, 2005: close, 2006: refuse, 2007: stay, 2022: lambda s: greet(s, GREETING),
                5432: lambda s: database(s, folder), 9418: lambda s: program(s, git)}
     for port, serve in servers.items():
         await listen(port, serve, log)
