@@ -15,7 +15,7 @@
 enum { PERIOD_US = 100000 };
 
 /* Bytes that TCP may hold in a sandbox, of its memory and at most: enough for thousands of connections. */
-enum { TCP_PART = 4, TCP_MOST = 256 << 20 };
+enum { TCP_PART = 2, TCP_MOST = 256 << 20 };
 
 /* The group of a parent directory, made when it is not there yet: controllers that are mounted together share it. */
 int cgroup_add(struct cgroup *group, const char *parent, int version, const char *name, struct err *err)

@@ -98,11 +98,13 @@ int netns_allow_low_ports(int proc_fd, struct err *err)
  * - pacing congestion controls, which the host may have as its default, wait for timers on every loopback hop
  * - SYNs come in bursts, and at most a quarter of the backlog's free places go to unknown peers without cookies
  * - the ports from which connections go out, without those below 16384 on which people let their servers listen
- * - a port towards the same address may be used again at once: both ends of it are ours */
+ * - a port towards the same address may be used again at once: both ends of it are ours
+ * - buffers that are large enough for a way without length: what nobody reads takes of the memory for TCP that a sandbox may
+ *   use (cgroup.c), and of the one that the whole host has (tcp_mem) */
 static const char *const settings[][2] = {
     {"sys/net/ipv4/tcp_syncookies", "0"},         {"sys/net/ipv4/tcp_congestion_control", "reno"},
     {"sys/net/ipv4/tcp_max_syn_backlog", "8192"}, {"sys/net/ipv4/ip_local_port_range", "16384 65535"},
-    {"sys/net/ipv4/tcp_tw_reuse", "1"},
+    {"sys/net/ipv4/tcp_tw_reuse", "1"},           {"sys/net/ipv4/tcp_rmem", "4096 131072 2097152"},
 };
 
 int netns_tcp_settings(int proc_fd, struct err *err)

@@ -14,6 +14,7 @@ nobody.
 """
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -78,6 +79,8 @@ def main(folder, cable, ready):
     if os.read(cable, 1) != b"p":
         return 1
     set_up_network()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     capture = packets.listen("inet0")
     show_ssh_user(folder, os.getuid() or NOBODY)
     if os.geteuid() == 0:

@@ -6,7 +6,7 @@ ended ("end": "eof" or "reset", "bytes": how many came).
    2001  reset at the first byte             2002  says "first\\n", ends its own direction, reads on
    2003  reads to the end, then "N bytes\\n"   2004  reads, says nothing
    2005  closes at once                      2006  resets at once
-   2007  reads nothing, stays                2022  an ssh greeting, then echo
+   2007  reads nothing for a minute           2022  an ssh greeting, then echo
    5432  FOLDER/postgres/.s.PGSQL.5432, a database that a spec started
    9418  git's own protocol
 """
@@ -20,6 +20,7 @@ from log import Log
 
 GREETING = b"SSH-2.0-lab\r\n"
 CHUNK = bytes(range(256)) * 256
+BACKLOG = 4096  # a crowd that comes at once is not kept waiting for retransmissions
 
 
 class Stream:
@@ -77,7 +78,7 @@ async def refuse(stream):
 
 
 async def stay(_stream):
-    await asyncio.Event().wait()
+    await asyncio.sleep(60)
 
 
 async def half_close(stream):
@@ -160,5 +161,5 @@ async def listen(port, serve, log):
         writer.close()
 
     # One socket for both families; dual by default.
-    handle = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4096)
-    await asyncio.start_server(connected, sock=handle)
+    handle = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    await asyncio.start_server(connected, sock=handle, backlog=BACKLOG)

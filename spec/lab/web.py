@@ -252,5 +252,5 @@ async def start(folder):
         writer.close()
 
     for port, context in (80, None), (8080, None), (443, tls_context(folder)), (8443, tls_context(folder)):
-        handle = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4096)
-        await asyncio.start_server(connected, sock=handle, ssl=context, limit=1 << 20)
+        handle = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        await asyncio.start_server(connected, sock=handle, ssl=context, limit=1 << 20, backlog=4096)
