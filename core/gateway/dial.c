@@ -206,8 +206,12 @@ static int open_socket(struct conn *conn, const struct address *address)
 static void give_up(struct conn *conn, int code)
 {
     char reason[128];
-    snprintf(reason, sizeof reason, "connect: %s", strerror(code));
-    conn_refuse(conn, code == ECONNREFUSED ? REFUSE_REFUSED : REFUSE_UNREACHABLE, conn->rule, reason);
+    if (code == EADDRNOTAVAIL)
+        snprintf(reason, sizeof reason, "this machine has no port left towards it (net.ipv4.ip_local_port_range); wait");
+    else
+        snprintf(reason, sizeof reason, "connect: %s", strerror(code));
+    bool refused = code == ECONNREFUSED || code == ECONNRESET;
+    conn_refuse(conn, refused ? REFUSE_REFUSED : REFUSE_UNREACHABLE, conn->rule, reason);
 }
 
 static void try_next(struct conn *conn, int last_error)

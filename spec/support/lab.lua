@@ -94,12 +94,19 @@ return policy "lab" {
 ]]):format(rows, more or ""))
 end
 
---- `moonbox exec` under a policy's path, with M.shown: { code, stdout, stderr }.
-function M.exec(policy, command, options)
+local function options_of(policy, options)
   local words = { "--policy", policy }
   for _, bind in ipairs(M.shown) do words[#words + 1] = "--bind=" .. bind end
   for _, option in ipairs(options or {}) do words[#words + 1] = option end
-  return box.exec(words, command)
+  return words
+end
+
+--- The shell text of M.exec.
+function M.line(policy, command, options) return box.line(options_of(policy, options), command) end
+
+--- `moonbox exec` under a policy's path, with M.shown: { code, stdout, stderr }.
+function M.exec(policy, command, options)
+  return box.exec(options_of(policy, options), command)
 end
 
 local function answers(result)
