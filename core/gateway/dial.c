@@ -207,7 +207,7 @@ static void give_up(struct conn *conn, int code)
 {
     char reason[128];
     if (code == EADDRNOTAVAIL)
-        snprintf(reason, sizeof reason, "this machine has no port left towards it (net.ipv4.ip_local_port_range); wait");
+        snprintf(reason, sizeof reason, "no port of this machine is free for it (net.ipv4.ip_local_port_range); wait");
     else
         snprintf(reason, sizeof reason, "connect: %s", strerror(code));
     bool refused = code == ECONNREFUSED || code == ECONNRESET;

@@ -97,7 +97,7 @@ for each in held: each.close()]])
     assert.equal("40 5 40\n", out)
     local reasons = 0
     for _, flow in ipairs(flows) do
-      reasons = reasons + (flow.reason == "this machine has no port left towards it (net.ipv4.ip_local_port_range); wait" and 1 or 0)
+      reasons = reasons + (flow.reason == "no port of this machine is free for it (net.ipv4.ip_local_port_range); wait" and 1 or 0)
     end
     assert.equal(5, reasons)
   end)

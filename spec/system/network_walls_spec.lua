@@ -109,7 +109,8 @@ sys.stdin.read(1)']]):format(name, path, path), "w")
   end)
 
   it("8: no socket of the host is inherited, neither as standard stream nor beside them", function()
-    local command = lab.line(policy, { "/usr/bin/python3", "/opt/lab/walls.py", "inherited" }, { "--bind=spec/lab/walls.py:/opt/lab/walls.py" })
+    local command = lab.line(policy, { "/usr/bin/python3", "/opt/lab/walls.py", "inherited" },
+      { "--bind=spec/lab/walls.py:/opt/lab/walls.py" })
     -- Standard input, output and error and descriptor 9 are TCP sockets, as a server of inetd's kind has them.
     local script = [[python3 -c '
 import os, socket, subprocess, sys
