@@ -101,6 +101,97 @@ for address in "127.0.0.1", "::1", "100.64.0.30", "fd53:6278::2", "198.51.100.2"
     assert(other:close())
   end)
 
+  -- Every port that somebody listens on in this network namespace, TCP and UDP.
+  local function listening()
+    return box.shell("cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 | awk '$4 == \"0A\" || $4 == \"07\" { print $2 }' | sort").stdout
+  end
+
+  it("serves whom it likes inside, and nobody outside, unless it publishes (59)", function()
+    local before = listening()
+    local opened, said = box.open(plan_of 'allow { "allowed.test" },'), nil
+    local outcome = assert(opened:exec { run = { "/usr/bin/python3", "-c", [[
+import socket, sys, threading
+for family, address in (socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::1"), (socket.AF_INET, "100.64.0.30"):
+    tcp = socket.create_server((address, 8080 if address == "0.0.0.0" else 8081), family=family)
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.bind(tcp.getsockname())
+    threading.Thread(target=lambda tcp=tcp: print("came", tcp.accept()), daemon=True).start()
+print("up", flush=True)
+import time; time.sleep(2)
+socket.create_connection(("127.0.0.1", 8080), 20)
+time.sleep(0.5)]] }, time = 60, on_output = function(_, bytes)
+      if bytes ~= "up\n" then return end
+      local tries = {}
+      for _, address in ipairs { "127.0.0.1", "::1", "198.51.100.2", "192.168.77.2", "100.64.0.30", "fd53:6278::2" } do
+        for _, port in ipairs { 8080, 8081 } do tries[#tries + 1] = ("udp,%s,%d"):format(address, port) end
+        if address ~= "100.64.0.30" and address ~= "fd53:6278::2" then -- which the lab's internet answers for
+          for _, port in ipairs { 8080, 8081 } do tries[#tries + 1] = ("connect,%s,%d"):format(address, port) end
+        end
+      end
+      said = lab.try_outside(tries)
+      assert.equal(before, listening())
+    end })
+    assert.equal(0, outcome.code, outcome.stderr)
+    for try, answer in pairs(said) do assert.is_not.equal("ok", answer, try) end
+    -- The control: its own connection came.
+    assert.equal(1, select(2, outcome.stdout:gsub("came", "")), outcome.stdout)
+    assert(opened:close())
+  end)
+
+  -- Listens for mDNS, SSDP and router advertisements, and says how many came; sends some of each.
+  local NEIGHBOUR = [[
+import socket, struct, sys, time
+groups = (socket.AF_INET, "224.0.0.251", 5353), (socket.AF_INET, "239.255.255.250", 1900), (socket.AF_INET6, "ff02::fb", 5353)
+heard = []
+for family, group, port in groups:
+    handle = socket.socket(family, socket.SOCK_DGRAM)
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    handle.bind(("", port))
+    lo = socket.if_nametoindex("lo")
+    member = socket.inet_pton(family, group) + (struct.pack("=II", 0, lo) if family == socket.AF_INET else struct.pack("=I", lo))
+    level, option = (0, 35) if family == socket.AF_INET else (41, 20)
+    try: handle.setsockopt(level, option, member)
+    except OSError: pass
+    handle.setblocking(False)
+    heard.append(handle)
+print("listening", flush=True)
+till, count = time.monotonic() + float(sys.argv[1]), 0
+while time.monotonic() < till:
+    for family, group, port in groups + ((socket.AF_INET, "255.255.255.255", 5353), (socket.AF_INET, "100.64.0.31", 5353)):
+        out = socket.socket(family, socket.SOCK_DGRAM)
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if family == socket.AF_INET: out.setsockopt(0, 32, struct.pack("=4sII", bytes(4), 0, lo)[:12])
+        try: out.sendto(sys.argv[2].encode(), (group, port) if family == socket.AF_INET else (group, port, 0, lo))
+        except OSError: pass
+    for handle in heard:
+        try: count += handle.recv(100).decode() not in (sys.argv[2], "")
+        except OSError: pass
+    time.sleep(0.02)
+try: socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58); print("raw")
+except OSError: pass
+print(count)]]
+
+  it("hears nothing of its neighbour, whoever asks whom (60)", function()
+    local policy = lab.policy 'allow { "allowed.test" },'
+    local point = lab.now()
+    local function both(line)
+      local other = io.popen(line("2.5", "other"))
+      assert.equal("listening", other:read("*l"))
+      local one = box.shell(line("1", "one")).stdout
+      local rest = other:read("*a")
+      other:close()
+      return one, rest
+    end
+    local function command(seconds, name) return { "/usr/bin/python3", "-c", NEIGHBOUR, seconds, name } end
+    local one, other = both(function(...) return lab.line(policy, command(...)) .. " 2>/dev/null" end)
+    assert.equal("listening\n0\n0\n", one .. other)
+    assert.same({}, lab.packets(point))
+    -- The control: programs of one network hear each other.
+    one, other = both(function(...) return box.words(command(...)) end)
+    assert.is_true(tonumber(one:match("(%d+)\n$")) > 0 and tonumber(other:match("(%d+)\n$")) > 0, one .. other)
+  end)
+
   it("is refused internal addresses however they are written, at once, and no packet leaves (57, 62)", function()
     local open = lab.policy '  otherwise = "allow",\n'
     local tries = {}
