@@ -12,6 +12,8 @@ local CHUNK = 65536
 
 -- Hosts that a summary tells apart, and those that it lists.
 local MOST_HOSTS, MOST_LISTED, MOST_NAMED = 10000, 500, 3
+-- Flows that a summary looks into: some seconds' worth. A tenant who makes millions is not to be waited for.
+local MOST_FLOWS = 100000
 
 local FIELDS = { event = "string", direction = "string", id = "number", time = "number", step = "string",
   name = "string", address = "string", port = "number",
@@ -68,6 +70,17 @@ function Reader:next()
     if flow then return flow, line end
     self.unread = self.unread + 1
   end
+end
+
+--- Passes over all that is left. Returns how many lines that was.
+function Reader:skip()
+  local lines, pending = 0, self.pending:sub(self.at)
+  while pending do
+    lines = lines + select(2, pending:gsub("\n", ""))
+    pending = self.handle:read(CHUNK)
+  end
+  self.pending, self.at = "", 1
+  return lines
 end
 
 function Reader:close()
@@ -145,6 +158,7 @@ local function sentence_of(sum)
   end
   local more = sum.denied - #named
   local text = ("%s, %s up, %s down"):format(plural(sum.hosts, "host"), M.size(sum.up), M.size(sum.down))
+  if sum.uncounted > 0 then text = text .. (", and %d flows more that are not in these numbers"):format(sum.uncounted) end
   if sum.warnings > 0 then text = text .. ", " .. plural(sum.warnings, "warning") end
   if sum.denied == 0 then return text end
   return text .. ", " .. sum.denied .. " denied: " .. table.concat(named, "; ")
@@ -159,13 +173,19 @@ local function before(a, b)
 end
 
 --- What the flows of a file come to: { hosts, denied = hosts that were refused something, warnings, up, down = bytes,
+-- uncounted = how many flows, behind the first 100,000, are in none of these numbers,
 -- by_host = { { host, connections, failed, denied, up, down, rule, reason }, … at most 500 }, sentence }, or nil
 -- where nothing was asked for or nothing was kept.
 function M.summary(path)
   local reader = M.open(path)
   if not reader then return nil end
-  local sum = { hosts = 0, denied = 0, warnings = 0, up = 0, down = 0, by_key = {}, list = {} }
-  for flow in function() return (reader:next()) end do add(sum, flow) end
+  local sum = { hosts = 0, denied = 0, warnings = 0, up = 0, down = 0, uncounted = 0, by_key = {}, list = {} }
+  local left = MOST_FLOWS
+  for flow in function() return left > 0 and reader:next() or nil end do
+    add(sum, flow)
+    left = left - 1
+  end
+  if left == 0 then sum.uncounted = reader:skip() end
   reader:close()
   if sum.hosts == 0 then return nil end
   local sentence = sentence_of(sum)
@@ -173,7 +193,7 @@ function M.summary(path)
   local listed = json.array {}
   for i = 1, math.min(#sum.list, MOST_LISTED) do listed[i] = sum.list[i] end
   return { hosts = sum.hosts, denied = sum.denied, warnings = sum.warnings, up = sum.up, down = sum.down,
-    by_host = listed, sentence = sentence }
+    uncounted = sum.uncounted, by_host = listed, sentence = sentence }
 end
 
 return M

@@ -11,7 +11,7 @@ local function declarations(name)
 end
 
 ffi.cdef "typedef uint32_t socklen_t; struct sockaddr_storage;"
-for _, name in ipairs { "address", "name", "dns", "hello", "http_head", "inspect" } do ffi.cdef(declarations(name)) end
+for _, name in ipairs { "address", "name", "dns", "hello", "http_head", "inspect", "flows" } do ffi.cdef(declarations(name)) end
 
 local C = ffi.load(require("moonbox.core").sys.realpath("build/lib/moonbox/core.so"))
 local NAME_SIZE = 254
@@ -139,6 +139,22 @@ function M.ask_route(socket, text)
   local number = ffi.string(parsed(text).bytes, 4)
   local message = "\36\0\0\0\26\0\1\0" .. ("\0"):rep(8) .. "\2\32" .. ("\0"):rep(10) .. "\8\0\1\0" .. number
   assert(ffi.C.send(socket, message, #message, 0) == #message)
+end
+
+--- A log of flows into a descriptor, which the caller closes, of at most so many bytes: `add(name, allow, now)`, with the name
+-- borrowed until it returns; `flush(now)`, of all; `ok()`.
+function M.flows(fd, most)
+  local flows = ffi.new "struct flows"
+  C.flows_init(flows, fd, nil, most)
+  return {
+    add = function(name, allow, now)
+      local flow = ffi.new "struct flow"
+      flow.event, flow.name, flow.allow, flow.rule, flow.reason = "flow", name, allow, "policy.lua:1", not allow and "none" or nil
+      C.flows_add(flows, flow, now)
+    end,
+    flush = function(now) C.flows_flush(flows, now, true) end,
+    ok = function() return C.flows_ok(flows) end,
+  }
 end
 
 return M

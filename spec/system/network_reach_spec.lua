@@ -103,7 +103,8 @@ for address in "127.0.0.1", "::1", "100.64.0.30", "fd53:6278::2", "198.51.100.2"
 
   -- Every port that somebody listens on in this network namespace, TCP and UDP.
   local function listening()
-    return box.shell("cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 | awk '$4 == \"0A\" || $4 == \"07\" { print $2 }' | sort").stdout
+    return box.shell("cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 "
+      .. "| awk '$4 == \"0A\" || $4 == \"07\" { print $2 }' | sort").stdout
   end
 
   it("serves whom it likes inside, and nobody outside, unless it publishes (59)", function()

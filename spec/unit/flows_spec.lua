@@ -65,6 +65,17 @@ describe("flows", function()
     assert.is_nil(flows.summary(write {}))
   end)
 
+  it("are not all looked into when there are very many, and that is said", function()
+    local lines = {}
+    for i = 1, 100007 do lines[i] = denied end
+    local sum = flows.summary(write(lines))
+    assert.equal(7, sum.uncounted)
+    assert.equal(300000, sum.by_host[1].denied)
+    assert.truthy(sum.sentence:find(", and 7 flows more that are not in these numbers", 1, true), sum.sentence)
+    for i = 100001, 100007 do lines[i] = nil end
+    assert.equal(0, flows.summary(write(lines)).uncounted)
+  end)
+
   it("name three refused hosts and count the others", function()
     local lines = {}
     for i = 1, 5 do lines[i] = (denied:gsub("evil", "evil" .. i)) end
