@@ -170,6 +170,18 @@ print(fetch(100))]])
     end
   end
 
+  it("reaches nothing that could not be written down", function()
+    local opened = box.open(plan_of(ALLOW:format ""), { flows = "/dev/full" })
+    local outcome = assert(opened:exec { run = { "/usr/bin/python3", "-c", PRELUDE .. [[
+print(fetch(10))
+time.sleep(0.5)
+for _ in range(2):
+    try: dial(); print("reached")
+    except OSError as why: print(type(why).__name__)]] }, time = 60 })
+    assert.equal("(10, 'end')\nConnectionRefusedError\nConnectionRefusedError\n", outcome.stdout, outcome.stderr)
+    assert(opened:close())
+  end)
+
   it("has no network once its gateway is gone, and ends as ever", function()
     local opened = box.open(plan_of(ALLOW:format ""))
     local outcome = assert(opened:exec { run = { "/usr/bin/python3", "-c", PRELUDE .. [[
