@@ -120,6 +120,7 @@ local function add(sum, flow)
     if host.denied == 0 then
       sum.denied = sum.denied + 1
       host.rule, host.reason = flow.rule, flow.reason
+      if flow.direction ~= "in" then host.port, host.protocol = flow.port, flow.protocol end
     end
     host.denied = host.denied + count
   else
@@ -132,11 +133,20 @@ local function add(sum, flow)
   end
 end
 
--- A refusal for people: `evil.example (no row allows it, policies/codex.lua:23)`.
+--- A host and what of it was asked for: "a.example:443", "[2001:db8::1]:443/udp"; the host alone without a port.
+function M.at(host, port, protocol)
+  if not port then return host end
+  local name = host:find(":", 1, true) and "[" .. host .. "]" or host
+  return ("%s:%d%s"):format(name, port, protocol and protocol ~= "tcp" and "/" .. protocol or "")
+end
+
+-- A refusal for people: `evil.example:22 (no row allows it, policies/codex.lua:23)`.
 local function refusal(host)
-  local parts = { host.reason, host.rule }
-  if not host.reason then parts = { host.rule } end
-  return host.host .. (#parts > 0 and " (" .. table.concat(parts, ", ") .. ")" or "")
+  local rule = host.rule == "built in" and "built-in rule" or host.rule
+  local parts = { host.reason, rule }
+  if not host.reason then parts = { rule } end
+  local at = M.at(host.host, host.port, host.protocol)
+  return at .. (#parts > 0 and " (" .. table.concat(parts, ", ") .. ")" or "")
 end
 
 local STEPS = { { "GB", 2 ^ 30 }, { "MB", 2 ^ 20 }, { "KB", 2 ^ 10 } }
@@ -158,7 +168,9 @@ local function sentence_of(sum)
   end
   local more = sum.denied - #named
   local text = ("%s, %s up, %s down"):format(plural(sum.hosts, "host"), M.size(sum.up), M.size(sum.down))
-  if sum.uncounted > 0 then text = text .. (", and %d flows more that are not in these numbers"):format(sum.uncounted) end
+  if sum.uncounted > 0 then
+    text = text .. (", and %d flows more that are not in these numbers"):format(sum.uncounted)
+  end
   if sum.warnings > 0 then text = text .. ", " .. plural(sum.warnings, "warning") end
   if sum.denied == 0 then return text end
   return text .. ", " .. sum.denied .. " denied: " .. table.concat(named, "; ")
@@ -174,7 +186,8 @@ end
 
 --- What the flows of a file come to: { hosts, denied = hosts that were refused something, warnings, up, down = bytes,
 -- uncounted = how many flows, behind the first 100,000, are in none of these numbers,
--- by_host = { { host, connections, failed, denied, up, down, rule, reason }, … at most 500 }, sentence }, or nil
+-- by_host = { { host, connections, failed, denied, up, down, and of its first refusal rule, reason, port and
+-- protocol }, … at most 500 }, sentence }, or nil
 -- where nothing was asked for or nothing was kept.
 function M.summary(path)
   local reader = M.open(path)

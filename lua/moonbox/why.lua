@@ -56,6 +56,41 @@ local function by_ports(rules, network, host)
   return out
 end
 
+local function listed(ports)
+  local out = {}
+  for i, port in ipairs(ports) do out[i] = ("%d"):format(port) end
+  local last = table.remove(out)
+  return (#out > 0 and "ports " .. table.concat(out, ", ") .. " and " or "port ") .. last
+end
+
+-- The ports of which a host is allowed some, and the lines that say so; nil when all others are.
+local function elsewhere(rules, network, host)
+  local ports, lines = {}, {}
+  for _, one in ipairs(by_ports(rules, network, host)) do
+    if one.allow and not one.ports then return nil end
+    for _, port in ipairs(one.allow and one.ports or {}) do ports[#ports + 1] = port end
+    if one.allow then lines[#lines + 1] = one.rule end
+  end
+  table.sort(ports)
+  return #ports > 0 and ("It is allowed on %s, at %s."):format(listed(ports), table.concat(lines, " and ")) or nil
+end
+
+-- What the policy's author can do about a refusal, as a sentence; nil when nothing.
+local function advice(rules, network, host, one)
+  local row = network.rules[one.row or 0]
+  local port = one.port and ("%d"):format(one.port)
+  local name = host.name:find(":", 1, true) and "[" .. host.name .. "]" or host.name
+  local text = port and name .. ":" .. port or host.name
+  if network.mode == "none" then return ('network = { allow { "%s" } } would give it one.'):format(text) end
+  if host.form == "address" and names.internal(host.name) then
+    return ('Only a row allow_internal { "%s:%s", why = "…" } opens an internal address.')
+      :format(name, port or "PORT")
+  end
+  if row and row.word == "deny" then return "An allow row above that line would come first." end
+  if one.reason ~= "no row allows it" then return elsewhere(rules, network, host) end
+  return host.name ~= "internal" and ('A row allow { "%s" } in `network` would let it through.'):format(text) or nil
+end
+
 local function hook_of(plan)
   for _, hook in ipairs(plan.hooks or {}) do
     if hook.name == "connect" then return hook.file .. ":" .. hook.line end
@@ -75,8 +110,10 @@ end
 
 --- The answer about a host, or nil, message, CODE:
 -- { host =, port = or nil, allow = whether anything is allowed,
---   decisions = { { allow =, rule = "FILE:LINE", reason =, matched = the name of its row, group = its group,
---     port = the one asked for; ports = a list; neither: all other ports }, … },
+--   decisions = { { allow =, rule = "FILE:LINE" or "built in", reason =, matched = the name of its row,
+--     group = its group,
+--     port = the one asked for; ports = a list; neither: all other ports,
+--     advice = what the policy's author can do about a refusal }, … },
 --   answered = whether DNS answers the name, address = its static one, judged_again = whether the address that it
 --   leads to is judged too (these three nil for an address), hook = where on.connect is, which may still deny }
 function M.answer(plan, host)
@@ -94,6 +131,7 @@ function M.answer(plan, host)
   for _, one in ipairs(out.decisions) do
     out.allow = out.allow or one.allow
     if network.mode == "none" then one.reason = "the policy gives no network" end
+    one.advice = not one.allow and (host.port or not out.allow) and advice(rules, network, host, one) or nil
   end
   if named then
     out.address = (network.hosts or {})[host.name]
@@ -101,13 +139,6 @@ function M.answer(plan, host)
     out.judged_again = out.allow and not out.address
   end
   return out
-end
-
-local function listed(ports)
-  local out = {}
-  for i, port in ipairs(ports) do out[i] = ("%d"):format(port) end
-  local last = table.remove(out)
-  return (#out > 0 and "ports " .. table.concat(out, ", ") .. " and " or "port ") .. last
 end
 
 local function where(answer, one)
@@ -121,8 +152,9 @@ function M.text(answer)
   local out = {}
   for _, one in ipairs(answer.decisions) do
     local by = one.matched and (" (%s%s)"):format(one.matched, one.group and " of " .. one.group or "") or ""
-    out[#out + 1] = ("%s, %s: %s at %s%s: %s"):format(answer.host, where(answer, one),
-      one.allow and "allowed" or "denied", one.rule, by, one.reason)
+    out[#out + 1] = ("%s, %s: %s %s%s: %s"):format(answer.host, where(answer, one), one.allow and "allowed" or "denied",
+      one.rule == "built in" and "by a built-in rule" or "at " .. one.rule, by, one.reason)
+    out[#out + 1] = one.advice
   end
   if answer.address then out[#out + 1] = "The policy itself gives its address, " .. answer.address .. "." end
   if answer.judged_again then

@@ -55,10 +55,10 @@ local function why(flow)
   if flow.open then parts[1] = "opened" end
   if flow.event == "warning" then parts[1] = "warning" end
   if flow.event == "dns" then parts[1] = "DNS " .. (flow.type or "") end
-  if flow.outcome and flow.outcome ~= "closed" then parts[#parts + 1] = flow.outcome end
-  if (flow.verdict == "deny" or flow.event == "warning") and flow.reason then parts[#parts + 1] = flow.reason end
+  if flow.outcome and flow.outcome ~= "closed" and flow.outcome ~= "denied" then parts[#parts + 1] = flow.outcome end
+  if flow.reason then parts[#parts + 1] = flow.reason end
   if flow.sni and flow.sni ~= flow.name then parts[#parts + 1] = "SNI " .. flow.sni end
-  if flow.rule then parts[#parts + 1] = flow.rule end
+  if flow.rule then parts[#parts + 1] = flow.rule == "built in" and "built-in rule" or flow.rule end
   local text = table.concat(parts, ", ")
   return (flow.count or 1) > 1 and ("%s (%d times)"):format(text, flow.count) or text
 end
@@ -68,9 +68,8 @@ function M.line(flow)
   local flows, line = require "moonbox.flows", require("moonbox.sanitise").line
   local function bytes(n) return n and flows.size(n) or "" end
   local seconds = flow.time and flow.time >= 0 and flow.time < 2 ^ 40 and flow.time or 0
-  local name = (flow.name or "") .. (flow.port and ("%s%d"):format(":", flow.port) or "")
-  if flow.direction == "in" then name = "published " .. name end
-  if flow.protocol and flow.protocol ~= "tcp" then name = name .. "/" .. flow.protocol end
+  local name = flows.at(flow.name or flow.address or "", flow.port, flow.protocol)
+  if flow.direction == "in" then name = ("published :%d"):format(flow.port or 0) end
   local cells = { os.date("!%H:%M:%S", math.floor(seconds)) .. (".%03d"):format(math.floor(seconds % 1 * 1000)),
     flow.step or "", flow.verdict, name, flow.address or "", bytes(flow.up), bytes(flow.down), why(flow) }
   for i, cell in ipairs(cells) do cells[i] = line(cell) end
