@@ -192,6 +192,7 @@ static int prepare(struct gateway *gateway, const struct gateway_request *reques
             return -1;
     }
     gateway->most_conns = most_connections();
+    gateway->unbound = conn_unbound();
     if (!window_init(&gateway->refusals, REFUSALS_IN_DETAIL, 1) || !window_init(&gateway->new_names, NEW_NAMES, 60))
         return err_set(err, ENOMEM, "out of memory");
     gateway->own = own_open(err);

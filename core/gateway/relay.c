@@ -440,7 +440,7 @@ void relay_start(struct conn *conn)
     /* What comes in names a host of the host's choice. */
     conn->inspect = conn->published ? NULL : inspect_new(conn->name);
     struct side *accepted = conn->published ? &conn->upstream : &conn->client;
-    conn_bound_buffers(conn->gateway, accepted->fd);
+    conn_bound_buffers(conn->gateway, accepted->fd, true);
     if ((!conn->inspect && !conn->published) || loop_add(&conn->gateway->loop, accepted->fd, &accepted->watch) < 0) {
         conn_end(conn, "reset", "the gateway is out of memory or descriptors", true);
         return;
