@@ -62,19 +62,6 @@ struct conn *conn_waiting(struct gateway *gateway, const struct tuple *tuple);
 /* It relays from now on, or has ended. */
 void conn_waited(struct conn *conn);
 
-/* Bytes that one way of a connection may keep for a reader who is slow, with as many connections as there are now: 32 MB
- * divided among them, at least 16 KB. */
-size_t conn_share(const struct gateway *gateway);
-
-/* How many connections at once leave the sizes of their sockets' buffers to the kernel, on this host: 4 to 64; 8 where it does
- * not say what it has (in a network namespace of its own). Reads /proc. */
-size_t conn_unbound(void);
-
-/* Gives a socket fixed buffers of the share, each way, where there are more connections than that. To be called before
- * connect(2), at which the most that the window can become is agreed on (tcp(7), SO_RCVBUF); `connected`: it is one that
- * was accepted. */
-void conn_bound_buffers(const struct gateway *gateway, int fd, bool connected);
-
 /* Whether the client of this tuple has been let in and its connection not been ended. */
 bool conn_is_open(const struct gateway *gateway, const struct tuple *tuple);
 

@@ -5,6 +5,7 @@
 #include "state.h"
 
 #include "../util.h"
+#include "buffers.h"
 #include "dial.h"
 #include "own.h"
 
@@ -190,7 +191,7 @@ static int open_socket(struct conn *conn, const struct address *address)
     int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    conn_bound_buffers(conn->gateway, fd, false);
+    buffers_limit(conn->gateway, fd, false);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on); /* urgent bytes are bytes like others here */
     /* A far end that is gone without a word is noticed after the host's time for that (tcp(7), tcp_keepalive_time). */

@@ -19,6 +19,7 @@
 #include "../sys.h"
 #include "../util.h"
 #include "../wire.h"
+#include "buffers.h"
 #include "confine.h"
 #include "own.h"
 #include "state.h"
@@ -192,7 +193,7 @@ static int prepare(struct gateway *gateway, const struct gateway_request *reques
             return -1;
     }
     gateway->most_conns = most_connections();
-    gateway->unbound = conn_unbound();
+    gateway->unbound = buffers_unbound();
     if (!window_init(&gateway->refusals, REFUSALS_IN_DETAIL, 1) || !window_init(&gateway->new_names, NEW_NAMES, 60))
         return err_set(err, ENOMEM, "out of memory");
     gateway->own = own_open(err);

@@ -9,6 +9,7 @@
 #include "state.h"
 
 #include "../util.h"
+#include "buffers.h"
 #include "inspect.h"
 
 #include <errno.h>
@@ -266,7 +267,7 @@ static enum moved inspect_down(struct conn *conn, const uint8_t *bytes, size_t l
 static enum moved copy(struct conn *conn, struct side *from, struct side *to, struct way *way, size_t most)
 {
     bool up = way == &conn->up;
-    size_t want = least(most, least(sizeof scratch, conn_share(conn->gateway)));
+    size_t want = least(most, least(sizeof scratch, buffers_share(conn->gateway)));
     ssize_t n = recv(from->fd, scratch, want, 0);
     enum moved moved = judge_read(from, n);
     if (moved != MOVED || (n <= 0 && !from->ended))
@@ -440,7 +441,7 @@ void relay_start(struct conn *conn)
     /* What comes in names a host of the host's choice. */
     conn->inspect = conn->published ? NULL : inspect_new(conn->name);
     struct side *accepted = conn->published ? &conn->upstream : &conn->client;
-    conn_bound_buffers(conn->gateway, accepted->fd, true);
+    buffers_limit(conn->gateway, accepted->fd, true);
     if ((!conn->inspect && !conn->published) || loop_add(&conn->gateway->loop, accepted->fd, &accepted->watch) < 0) {
         conn_end(conn, "reset", "the gateway is out of memory or descriptors", true);
         return;

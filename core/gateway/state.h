@@ -45,7 +45,7 @@ struct gateway {
     bool paced_turn;   /* they are being served */
     struct conn *by_tuple[CONN_HASH];
     size_t n_conns, most_conns, n_waiting;
-    size_t unbound;  /* conn_unbound() */
+    size_t unbound;  /* buffers_unbound() */
     size_t n_unsaid; /* connections with an `unsaid_since` */
     double expire_at;
     bool full, dns_full; /* the listener is not polled; the one for DNS */
