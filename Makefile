@@ -232,7 +232,7 @@ soak: setup-test
 	@MOONBOX_SOAK=$(CONNECTIONS) sh spec/run/all.sh $(B) spec/system/network_soak_spec.lua
 
 bench: setup-bench
-	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone $(B)/spec/load
+	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone $(B)/spec/load $(B)/spec/hog
 	@sh spec/bench/run.sh $(B)
 
 check: setup-check

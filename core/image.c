@@ -91,18 +91,32 @@ static int run_maker(const char *path, uint64_t inodes, struct err *err)
     return status == 0 ? 0 : err_set(err, EIO, "mke2fs failed on %s (status %d)", path, status);
 }
 
-int image_make_template(const char *path, uint64_t bytes, uint64_t inodes, struct err *err)
+/* In a file that has no name until it is whole, so that whoever is killed here leaves none. */
+static int make_nameless(int fd, const char *path, uint64_t size, uint64_t inodes, struct err *err)
+{
+    char ours[64];
+    if (ftruncate(fd, (off_t)size) < 0)
+        return err_sys(err, "set the size of %s", path);
+    snprintf(ours, sizeof ours, "/proc/%d/fd/%d", getpid(), fd);
+    if (run_maker(ours, inodes, err) < 0)
+        return -1;
+    snprintf(ours, sizeof ours, "/proc/self/fd/%d", fd);
+    if (linkat(AT_FDCWD, ours, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
+        return err_sys(err, "name %s", path);
+    return 0;
+}
+
+/* Where there are no such files: under another name. */
+static int make_named(const char *path, uint64_t size, uint64_t inodes, struct err *err)
 {
     char temporary[4096];
-    if (!maker())
-        return err_set(err, ENOENT, "mke2fs is not there (package e2fsprogs)");
     if (snprintf(temporary, sizeof temporary, "%s.new-%d", path, (int)getpid()) >= (int)sizeof temporary)
         return err_set(err, ENAMETOOLONG, "%s", path);
     cleanup_fd int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_sys(err, "make %s", temporary);
     int result = 0;
-    if (ftruncate(fd, (off_t)image_size(bytes, inodes)) < 0)
+    if (ftruncate(fd, (off_t)size) < 0)
         result = err_sys(err, "set the size of %s", temporary);
     else if (run_maker(temporary, inodes, err) < 0)
         result = -1;
@@ -111,6 +125,22 @@ int image_make_template(const char *path, uint64_t bytes, uint64_t inodes, struc
     if (result < 0)
         unlink(temporary);
     return result;
+}
+
+int image_make_template(const char *path, uint64_t bytes, uint64_t inodes, struct err *err)
+{
+    char directory[4096];
+    const char *slash = strrchr(path, '/');
+    if (!maker())
+        return err_set(err, ENOENT, "mke2fs is not there (package e2fsprogs)");
+    if (!slash || snprintf(directory, sizeof directory, "%.*s", (int)(slash - path), path) >= (int)sizeof directory)
+        return err_set(err, EINVAL, "%s is no path of a template", path);
+    cleanup_fd int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return make_nameless(fd, path, image_size(bytes, inodes), inodes, err);
+    if (errno != EOPNOTSUPP)
+        return err_sys(err, "make a file in %s", directory);
+    return make_named(path, image_size(bytes, inodes), inodes, err);
 }
 
 /* Copies what is not a hole. */

@@ -1,5 +1,6 @@
 --- What limits add to a cold start: the same plan with and without control groups, and with its writable files on a
--- disk image or in memory, opened in turn. Run by bench.lua.
+-- disk image or in memory, opened in turn. And what is left of a sandbox's speed beside another that is at its limits.
+-- Run by bench.lua.
 local core = require "moonbox.core"
 local sandbox = require "moonbox.sandbox"
 
@@ -47,7 +48,56 @@ local function show(what, with, without, aim)
     "without", without, with / without, with - without, aim))
 end
 
---- Prints a line for control groups and, where moonbox makes disk images, one for those.
+-- Every sandbox here has half a processor, as a host has that is not sold twice.
+local SECONDS, TURNS = 2, 3
+local ATTACKS = {
+  { "a fork bomb", "/opt/spec/hog bomb" },
+  { "one that fills its memory over and over", "while :; do /opt/spec/hog memory map 100 0; done" },
+  { "64 threads that compute", "/opt/spec/hog spin 64 600" },
+}
+
+local function small_box()
+  local plan = assert(require("moonbox.plan").load("offline"))
+  local limits = plan.limits
+  limits.cpus, limits.memory, limits.processes, limits.grace = 0.5, 128 * 2 ^ 20, 100, 0
+  plan.mounts[#plan.mounts + 1] = { kind = "bind", source = core.sys.realpath("build/spec"), target = "/opt/spec",
+    read_only = true, as_agent = true }
+  return assert(sandbox.open(plan))
+end
+
+local function work(box)
+  local outcome = assert(box:exec { run = { "/opt/spec/hog", "work", tostring(SECONDS) } })
+  return tonumber(outcome.stdout:match("rounds (%d+)"))
+end
+
+-- Runs `during` beside a sandbox that runs `script`.
+local function beside(script, during)
+  local noisy, result = small_box(), nil
+  assert(noisy:exec { run = { "/bin/sh", "-c", "(" .. script .. ") >/dev/null 2>&1 </dev/null &" } })
+  core.sys.sleep(0.5)
+  result = during()
+  assert(noisy:close())
+  return result
+end
+
+local function neighbours()
+  local box = small_box()
+  work(box)
+  for _, attack in ipairs(ATTACKS) do
+    local quiet, noisy = {}, {}
+    for turn = 1, TURNS do
+      quiet[turn] = work(box)
+      noisy[turn] = beside(attack[2], function() return work(box) end)
+    end
+    local alone, with = median(quiet), median(noisy)
+    print(("  %-44s %9d      %-30s %9d      %5.2fx   (aim: at least 0.90)"):format("rounds beside " .. attack[1], with,
+      "alone", alone, with / alone))
+  end
+  assert(box:close())
+end
+
+--- Prints a line for control groups and, where moonbox makes disk images, one for those; and one for
+-- each kind of neighbour, where groups divide the processors.
 function M.run()
   local load = require("moonbox.plan").load
   local plan, groups = assert(load("offline")), core.cgroups()
@@ -58,6 +108,7 @@ function M.run()
     show(("limits by control groups, v%d"):format(math.max(groups.memory.version, groups.cpu.version,
       groups.pids.version)), with, without, 1.0)
   end
+  if groups.cpu.version > 0 then neighbours() end
   local disk, memory = assert(load("base")), assert(load("base"))
   if require("moonbox.disk").kind(disk) ~= "image" then return end
   memory.storage.kind = "memory"

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -246,8 +247,16 @@ static void hold_signals(void)
     sigprocmask(SIG_BLOCK, &held, NULL);
 }
 
+static int lock_file(void)
+{
+    int fd = open("/proc/self/exe", O_RDONLY);
+    return fd < 0 ? -1 : flock(fd, LOCK_SH);
+}
+
 static int exhaust(const char *kind)
 {
+    if (strcmp(kind, "flocks") == 0)
+        return lock_file();
     if (strcmp(kind, "fds") == 0)
         return open("/dev/null", O_RDONLY);
     if (strcmp(kind, "epoll") == 0)

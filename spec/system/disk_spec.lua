@@ -97,6 +97,18 @@ except OSError as e:
     end)
   end)
 
+  it("leaves no half-made image where moonbox is killed while it makes one", function()
+    mode.need("root", "an ordinary user can't mount an image")
+    local state = box.home .. "/killed"
+    for i = 1, 12 do
+      box.shell(("rm -rf %s/images; (MOONBOX_STATE=%s exec %s) </dev/null >/dev/null 2>&1 & p=$!; sleep 0.0%d; kill -9 $p")
+        :format(state, state, box.line({ "--policy", "base" }, { "true" }), i))
+    end
+    assert.equal(0, box.shell("MOONBOX_STATE=" .. state .. " " .. box.line({ "--policy", "base" }, { "true" })).code)
+    assert.matches("^[%d-]+%.ext4\n$", box.shell("ls " .. state .. "/images").stdout)
+    assert.equal("", box.shell("losetup -a | grep " .. state).stdout)
+  end)
+
   -- A container's root is an overlay; that of a live system, and of spec/vm, one in memory.
   describe("where the state directory lies on an overlay", function()
     local function over(what, check)

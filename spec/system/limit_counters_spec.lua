@@ -8,7 +8,7 @@ local limited = require "support.limited"
 local MOST = 300000
 local ROWS = 'files = { storage = "memory" },\nlimits = { open_files = 512, memory = 512 * MB, time = 120 * seconds },'
 
-local ERRORS = { fds = "EMFILE", epoll = "EMFILE", inotify = "EMFILE", pty = "EMFILE", signals = "EAGAIN", timers = "EAGAIN",
+local ERRORS = { fds = "EMFILE", flocks = "EMFILE", epoll = "EMFILE", inotify = "EMFILE", pty = "EMFILE", signals = "EAGAIN", timers = "EAGAIN",
   queues = "EMFILE", locked = "ENOMEM", keys = "EPERM" }
 -- An ordinary user's own account bounds these as well (SECURITY.md, "Not promised"); root's is nobody's (core/owner).
 local PER_ACCOUNT = { inotify = true, signals = true, timers = true, queues = true }

@@ -15,7 +15,7 @@ local MOST = 300000
 
 -- What is filled, and how many of it fit at most, into the writable files and into a scratch directory.
 local KINDS = { bytes = { 34, 17 }, reserved = { 34, 17 }, sparse = { 8192, 4096 }, symlinks = { 8192, 4096 },
-  links = { 65000, 4096 }, attributes = { 8192, 4096 }, directories = { 8192, 4096 }, files = { 8192, 4096 } }
+  links = { 8192, 4096 }, attributes = { 8192, 4096 }, directories = { 8192, 4096 }, files = { 8192, 4096 } }
 local ERRORS = { ENOSPC = true, EDQUOT = true, EMLINK = true }
 
 describe("what a task can write (probes 88 and 89)", function()
@@ -48,10 +48,15 @@ describe("what a task can write (probes 88 and 89)", function()
     return out
   end
 
+  -- In memory every filesystem is a tmpfs as the scratch directories are.
+  local IN_MEMORY = { bytes = KINDS.bytes, files = KINDS.files }
+
   for _, storage in ipairs { "memory", "disk" } do
-    for kind, most in pairs(KINDS) do
+    for kind, most in pairs(storage == "memory" and IN_MEMORY or KINDS) do
       it(("ends, %s, for %s in every place"):format(storage == "memory" and "in memory" or "on disk", kind), function()
-        local places = level(storage):match("^hard") and PLACES or { "/tmp", "/dev/shm" }
+        -- A link needs no more than its name; who is watched ends, see below.
+        local all = level(storage):match("^hard") and kind ~= "links"
+        local places = all and PLACES or { "/tmp", "/dev/shm" }
         local opened = limited.open(rows(storage))
         for place, found in pairs(filled(opened, kind, places)) do
           if type(place) == "string" then
@@ -60,7 +65,7 @@ describe("what a task can write (probes 88 and 89)", function()
             -- The home directory shares with what is full already.
             if place ~= "/home/agent" then
               assert.is_true(found[1] >= limit / 8, ("%s %d"):format(place, found[1]))
-            elseif kind ~= "links" then
+            else
               assert.is_true(found[1] <= 2, ("%s %d"):format(place, found[1]))
             end
           end

@@ -80,4 +80,41 @@ describe("the process limit (probe 85)", function()
     assert.is_true(limited.timed(function() assert.equal(0, moonbox("stop --grace 0 bomb").code) end) < PATIENCE)
     assert.is_true(box.wait_for(function() return limited.alive(mark) == 0 end, PATIENCE))
   end)
+
+  -- Whether a process is held as process 1 of its sandbox is: in its groups, or below one, and with its limit.
+  local function held_like(pid, init)
+    local theirs = {}
+    for line in (box.read("/proc/" .. init .. "/cgroup") or ""):gmatch("[^\n]+") do theirs[line:match("^%d+:[^:]*:")] = line end
+    for line in (box.read("/proc/" .. pid .. "/cgroup") or ""):gmatch("[^\n]+") do
+      local group = theirs[line:match("^%d+:[^:]*:")]
+      if group and group:match("moonbox") then
+        local top = group:match("^(.*moonbox/%x+)")
+        if line:sub(1, #top) ~= top then return false end
+      end
+    end
+    local limits = box.read("/proc/" .. pid .. "/limits")
+    return limits == nil or tonumber(limits:match("Max processes%s+(%d+)")) <= LIMIT + 2
+  end
+
+  it("93: is there for every process from its first instruction on, however early it forks", function()
+    local opened = limited.open(rows(LIMIT))
+    local init, mark = opened.running:pid(), "first" .. sys.random_hex(6)
+    local looked = 0
+    local outcome = box.inside(opened, "for i in $(seq 60); do (true | true & sh -c 'true & exec true' &) ; done; sleep 1; echo done", {
+      env = { MOONBOX_SPEC_MARK = mark },
+      on_tick = function()
+        for _, name in ipairs(sys.list("/proc")) do
+          local environment = name:match("^%d+$") and box.read("/proc/" .. name .. "/environ") or ""
+          if environment:find("MOONBOX_SPEC_MARK=" .. mark, 1, true) then
+            looked = looked + 1
+            assert.is_true(held_like(name, init), box.read("/proc/" .. name .. "/cgroup"))
+          end
+        end
+      end })
+    assert.equal(0, outcome.code, outcome.stderr)
+    assert.is_true(looked > 5, "control: none was seen")
+    -- Control: this process is held by none of it.
+    assert.is_false(held_like("self", init))
+    assert(opened:close())
+  end)
 end)
