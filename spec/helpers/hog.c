@@ -292,7 +292,9 @@ static int write_megabyte(void)
     static int fd = -1;
     if (fd < 0)
         fd = open(next_name(), O_CREAT | O_WRONLY, 0600);
-    return write(fd, bytes, MB) == MB ? 0 : -1;
+    ssize_t wrote = write(fd, bytes, MB);
+    /* What did not fit says why when it is tried again. */
+    return wrote == MB || (wrote > 0 && write(fd, bytes, (size_t)(MB - wrote)) == MB - wrote) ? 0 : -1;
 }
 
 /* A file of a page at the end of a large hole. */
