@@ -55,6 +55,7 @@ static const struct {
     {"cgroup.cpu", probe_controller, NULL, CGROUP_CPU, false},
     {"cgroup.memory", probe_controller, NULL, CGROUP_MEMORY, false},
     {"cgroup.pids", probe_controller, NULL, CGROUP_PIDS, false},
+    {"cgroup.io", probe_cgroup_io, NULL, 0, false},
     {"cgroup.kill", probe_cgroup_kill, NULL, 0, false},
     {"memory_peak", probe_memory_peak, NULL, 0, false},
     {"nftables", probe_nftables, "table", 0, false},

@@ -1,6 +1,6 @@
 #include "probe_parts.h"
 
-#include "cgroup.h"
+#include "cgroup_io.h"
 #include "seccomp.h"
 #include "sys.h"
 #include "util.h"
@@ -182,6 +182,20 @@ void probe_controller(const struct probe_case *with, struct probe_fact *fact)
     }
     rmdir(path);
     probe_yes(fact, "version %d in %.200s", place->version, place->parent);
+}
+
+void probe_cgroup_io(const struct probe_case *with, struct probe_fact *fact)
+{
+    static const char *const found[] = {NULL, "version 1, reading only", "version 2"};
+    struct cgroup_support support;
+    (void)with;
+    cgroup_find(&support);
+    int version = cgroup_io_version(&support);
+    errno = 0;
+    if (version == 0)
+        probe_no(fact, "no control group in which moonbox may limit the use of disks");
+    else
+        probe_yes(fact, "%s", found[version]);
 }
 
 static void has_file(const char *group, const char *file, struct probe_fact *fact)

@@ -31,7 +31,7 @@ probe_function probe_overlay, probe_overlay_tmpfs, probe_mount_api, probe_idmapp
 /* probe_kernel.c */
 probe_function probe_kernel, probe_sysctl, probe_apparmor, probe_confined, probe_seccomp, probe_landlock, probe_clone3,
     probe_pidfd, probe_openat2, probe_close_range, probe_cgroup_version, probe_controller, probe_cgroup_kill,
-    probe_memory_peak;
+    probe_cgroup_io, probe_memory_peak;
 /* probe_host.c */
 probe_function probe_program, probe_id_helper, probe_subordinate, probe_fuse, probe_kvm;
 

@@ -32,6 +32,7 @@ local ROWS = {
   { "cgroup.cpu", "  cpu limit" },
   { "cgroup.memory", "  memory limit" },
   { "cgroup.pids", "  process limit" },
+  { "cgroup.io", "  disk use limit" },
   { "cgroup.kill", "  kill as one" },
   { "memory_peak", "  memory peak" },
   { "landlock", "Landlock" },

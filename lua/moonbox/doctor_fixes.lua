@@ -153,6 +153,12 @@ local function groups(_, host)
       .. "and log in again" }
 end
 
+M["cgroup.io"] = function(fact, host)
+  local fix = groups(fact, host)
+  fix.why = "without it policies that limit the use of disks (disk_read, disk_write) are refused"
+  return fix
+end
+
 M["cgroup.cpu"], M["cgroup.memory"], M["cgroup.pids"], M["cgroup.version"] = groups, groups, groups, groups
 
 M["cgroup.kill"] = function()

@@ -139,6 +139,7 @@ local function start(run)
   }
   if not saved then return nil, message end
   run.record:event("task_started", { pipeline = data.name, policy = run.plan.policy, given = given,
+    held = require("moonbox.holding").levels(run.plan),
     steps = step_names(data), record = run.task.path })
   return true
 end

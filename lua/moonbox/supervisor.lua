@@ -212,7 +212,7 @@ local function open(self, plan)
   saved, message = self.record:save { state = "running", pid = sys.pid(), pid_started = started(),
     boot = require("moonbox.sandbox_record").boot(), started = records.time() }
   if saved then
-    self.record:event("started", { policy = plan.policy })
+    self.record:event("started", { policy = plan.policy, held = require("moonbox.holding").levels(plan) })
     return true
   end
   self.box:close()

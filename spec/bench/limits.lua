@@ -72,10 +72,10 @@ end
 
 -- Runs `during` beside a sandbox that runs `script`.
 local function beside(script, during)
-  local noisy, result = small_box(), nil
+  local noisy = small_box()
   assert(noisy:exec { run = { "/bin/sh", "-c", "(" .. script .. ") >/dev/null 2>&1 </dev/null &" } })
   core.sys.sleep(0.5)
-  result = during()
+  local result = during()
   assert(noisy:close())
   return result
 end

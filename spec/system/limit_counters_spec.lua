@@ -8,8 +8,8 @@ local limited = require "support.limited"
 local MOST = 300000
 local ROWS = 'files = { storage = "memory" },\nlimits = { open_files = 512, memory = 512 * MB, time = 120 * seconds },'
 
-local ERRORS = { fds = "EMFILE", flocks = "EMFILE", epoll = "EMFILE", inotify = "EMFILE", pty = "EMFILE", signals = "EAGAIN", timers = "EAGAIN",
-  queues = "EMFILE", locked = "ENOMEM", keys = "EPERM" }
+local ERRORS = { fds = "EMFILE", flocks = "EMFILE", epoll = "EMFILE", inotify = "EMFILE", pty = "EMFILE",
+  signals = "EAGAIN", timers = "EAGAIN", queues = "EMFILE", locked = "ENOMEM", keys = "EPERM" }
 -- An ordinary user's own account bounds these as well (SECURITY.md, "Not promised"); root's is nobody's (core/owner).
 local PER_ACCOUNT = { inotify = true, signals = true, timers = true, queues = true }
 local OF_THE_CALLER = mode.name() == "user" and PER_ACCOUNT or {}

@@ -10,7 +10,7 @@ local GOOD = {
   user_xattr = "works", overlay_tmpfs = "works", idmapped_mount = "works", subuid = "65536 ids",
   subgid = "65536 ids", newuidmap = "/usr/bin/newuidmap", newgidmap = "/usr/bin/newgidmap",
   ["cgroup.version"] = "version 2", ["cgroup.cpu"] = "version 2", ["cgroup.memory"] = "version 2",
-  ["cgroup.pids"] = "version 2", ["cgroup.kill"] = "yes", memory_peak = "yes", landlock = "version 4",
+  ["cgroup.pids"] = "version 2", ["cgroup.io"] = "version 2", ["cgroup.kill"] = "yes", memory_peak = "yes", landlock = "version 4",
   nftables = "works", nft_tproxy = "works", nft_log = "works", nft_queue = "works",
   capture = "exact", git = "/usr/bin/git", fuse = "opens", kvm = "runs", loop = "opened",
 }
@@ -96,6 +96,8 @@ local CASES = {
   { "cgroup.memory", { ["cgroup.memory"] = NO_GROUP, ["cgroup.version"] = "version 1" }, "note", USER,
     "mkdir -p /sys/fs/cgroup/$c/moonbox && sudo chown -R sam", "unified_cgroup_hierarchy=1" },
   { "cgroup.pids", { ["cgroup.pids"] = NO_GROUP }, "note", ROOT, "/sys/fs/cgroup:rw" },
+  { "cgroup.io", { ["cgroup.io"] = NO_GROUP }, "note", USER, "Delegate=yes", "Delegate=cpu cpuset io memory pids" },
+  { "loop", { loop = { "try a disk image in /mnt: ext4: create", "EIO" } }, "note", ROOT, "MOONBOX_STATE=" },
   { "cgroup.kill", { ["cgroup.kill"] = { "no cgroup.kill", "ENOENT" } }, "note", USER },
   { "memory_peak", { memory_peak = { "no memory.peak", "ENOENT" } }, "note", USER },
   { "landlock", { landlock = { "landlock", "EOPNOTSUPP" } }, "note", USER, "Linux 5.13", "lsm=" },
