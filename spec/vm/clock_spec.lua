@@ -40,7 +40,7 @@ describe("when the host's clock jumps (probe 92)", function()
 
   it("so have a command of a sandbox by id, and a sandbox that is frozen", function()
     mode.need("root", "only root may set the clock")
-    local time = 30
+    local time = 20
     local function moonbox(line) return box.shell(box.program .. " " .. line .. " </dev/null") end
     local policy = limited.policy((ROWS:gsub("time = 4", "time = " .. time, 1)))
     local began = sys.monotonic()
