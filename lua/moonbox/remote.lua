@@ -82,8 +82,7 @@ function Box:exec(spec)
   if not call.running then call.running, message = core.control.connect(self.path) end
   if not call.running then return nil, absent(self, message) end
   if spec.signals then call.running:watch_signals() end
-  local rows, cols = 24, 80
-  if spec.tty then rows, cols = sys.winsize(1) end
+  local rows, cols = stdio.size(spec.tty)
   call.id, message = call.running:start { argv = spec.run, env = variables(spec.env), cwd = spec.cwd or "",
     stdin = stdio.input(spec.stdin), stdout = stdio.output(spec.stdout, spec), stderr = stdio.output(spec.stderr, spec),
     pty = spec.tty, rows = rows, cols = cols, time = spec.time, files = spec.files }

@@ -231,8 +231,7 @@ end
 -- Returns an outcome (moonbox.supervise), or nil, sentence, exit code when the sandbox itself failed.
 function Box:exec(spec)
   if not self.running then return nil, "the sandbox has ended", M.NOT_STARTED end
-  local rows, cols = sys.winsize(1)
-  if not rows then rows, cols = 24, 80 end
+  local rows, cols = stdio.size(spec.tty)
   local early = self.started
   self.started = nil
   if early then return require("moonbox.supervise").run(self, early.id, spec, early.began) end

@@ -20,6 +20,14 @@ function M.output(value, spec)
   return value
 end
 
+--- Rows and columns of a command's terminal, if it is to have one: the caller's, or what terminals always had.
+function M.size(tty)
+  local rows, cols
+  if tty then rows, cols = require("moonbox.core").sys.winsize(1) end
+  if rows then return rows, cols end
+  return 24, 80
+end
+
 --- The input: nothing, M.INHERIT, a text, or { pass = descriptor }, the caller's.
 function M.input(value)
   if value == nil then return "null" end

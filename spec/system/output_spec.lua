@@ -1,11 +1,13 @@
--- Probe 91: a flood of output is bounded, told, and holds nobody up.
-package.path = "./spec/?.lua;" .. package.path
+-- A flood of output is bounded, told, and holds nobody up (probe 91).
 local box = require "support.box"
 local compile = require "support.compile"
 local limited = require "support.limited"
 local runs = require "support.runs"
 
 local MB = 2 ^ 20
+
+-- Bytes of the floods of a sandbox by id.
+local MUCH = os.getenv("MOONBOX_LONG") == "1" and 10240 * MB or 200 * MB
 
 describe("output", function()
   local opened
@@ -17,20 +19,20 @@ describe("output", function()
 
   local FLOOD = "head -c %d /dev/zero | tr '\\0' x; printf end"
 
-  it("that is short is kept whole, on both streams", function()
+  it("91: that is short is kept whole, on both streams", function()
     local outcome = box.inside(opened, "printf a; printf b >&2")
     assert.equal("a", outcome.stdout)
     assert.equal("b", outcome.stderr)
     assert.equal(0, outcome.dropped)
   end)
 
-  it("that just fits is whole as well", function()
+  it("91: that just fits is whole as well", function()
     local outcome = box.inside(opened, "printf 1234567890", { keep = 10 })
     assert.equal("1234567890", outcome.stdout)
     assert.equal(0, outcome.dropped)
   end)
 
-  it("that is long loses its middle, which is counted", function()
+  it("91: that is long loses its middle, which is counted", function()
     local outcome = box.inside(opened, "printf begin;" .. FLOOD:format(200 * MB), { keep = 100 })
     assert.equal(200 * MB + 8 - 100, outcome.dropped)
     assert.equal(("begin%s\nmoonbox: %.0f bytes were left out here\n%send"):format(("x"):rep(70), outcome.dropped,
@@ -38,7 +40,7 @@ describe("output", function()
     assert.equal(0, outcome.code)
   end)
 
-  it("is bounded in a log file too", function()
+  it("91: is bounded in a log file too", function()
     local log = box.home .. "/log"
     local outcome = box.inside(opened, FLOOD:format(50 * MB), { stdout = { log = log, keep = MB } })
     local text = box.read(log)
@@ -48,13 +50,13 @@ describe("output", function()
     assert.equal(50 * MB + 3 - MB, outcome.dropped)
   end)
 
-  it("of which nothing is to be kept is dropped in silence", function()
+  it("91: of which nothing is to be kept is dropped in silence", function()
     local outcome = box.inside(opened, FLOOD:format(MB), { keep = 0 })
     assert.equal("", outcome.stdout)
     assert.equal(MB + 3, outcome.dropped)
   end)
 
-  it("without end neither holds up the clock nor grows the supervisor", function()
+  it("91: without end neither holds up the clock nor grows the supervisor", function()
     local before = runs.resident()
     local outcome = box.inside(opened, "yes & yes >&2 & sleep 60", { time = 1.5, keep = MB })
     assert.equal(124, outcome.code)
@@ -70,7 +72,7 @@ describe("output", function()
     ["of escape sequences"] = [[yes "$(printf '\033[2J\033]0;x\007\033[8m')" | head -c 25165824; printf end]] }
 
   for name, script in pairs(FLOODS) do
-    it(("%s is bounded, counted and told of"):format(name), function()
+    it(("91: %s is bounded, counted and told of"):format(name), function()
       local events = {}
       opened.on_event = function(event) events[#events + 1] = event end
       local before = runs.resident()
@@ -85,7 +87,7 @@ describe("output", function()
       assert.is_true(runs.resident() - before < 32 * MB)
     end)
 
-    it(("%s, on a terminal that nobody reads, does not hold up the clock"):format(name), function()
+    it(("91: %s, on a terminal that nobody reads, does not hold up the clock"):format(name), function()
       local mark = "flood" .. require("moonbox.core").sys.random_hex(6)
       -- The terminal's other end takes a megabyte and no more.
       local line = compile.helpers("term") .. "/term sleep=40 -- " .. box.line({ "--time", "3", "--env",
@@ -100,14 +102,14 @@ describe("output", function()
     end)
   end
 
-  it("that is all kept is no event (control)", function()
+  it("91: that is all kept is no event (control)", function()
     local events = {}
     opened.on_event = function(event) events[#events + 1] = event.event end
     box.inside(opened, "printf short")
     assert.is_nil(table.concat(events, " "):match("notice"))
   end)
 
-  it("of a sandbox by id that a client does not read holds up neither its supervisor nor another client", function()
+  it("91: of a sandbox by id that a client does not read holds up neither its supervisor nor another client", function()
     local function moonbox(line) return box.shell(box.program .. " " .. line .. " </dev/null") end
     assert.equal(0, moonbox("create --id flood").code)
     finally(function() moonbox("destroy flood") end)
@@ -130,9 +132,57 @@ describe("output", function()
     assert.equal(0, moonbox("stop --grace 0 flood").code)
   end)
 
-  it("that nobody reads waits, and the time limit still holds", function()
+  it("91: that nobody reads waits, and the time limit still holds", function()
     local result = box.shell("(" .. box.line({ "--time", "1" }, { "yes" }) .. "; echo code $? >&2) | sleep 4")
     assert.matches("time limit of 1 s reached", result.stderr)
     assert.matches("code 124", result.stderr)
+  end)
+
+  describe("of a sandbox by id", function()
+    local made, supervisor
+
+    setup(function()
+      made = assert(require("moonbox").create { policy = "offline" })
+      supervisor = ("%d"):format(require("moonbox.sandboxes").read(made.path).pid)
+    end)
+    teardown(function() made:destroy() end)
+
+    local function resident() return runs.resident(supervisor) end
+
+    it("91: is bounded where it is kept, told, and never passes through the supervisor", function()
+      local before = resident()
+      local outcome = assert(made:exec { run = { "sh", "-c", "printf begin;" .. FLOOD:format(MUCH) }, keep = 100 })
+      assert.equal(0, outcome.code)
+      assert.equal(MUCH + 8 - 100, outcome.dropped)
+      outcome = assert(made:exec { run = { "sh", "-c", ("head -c %d /dev/urandom | tee /dev/stderr"):format(MUCH / 4) }, keep = 1000 })
+      assert.equal(MUCH / 2 - 2000, outcome.dropped)
+      assert.is_true(resident() - before < 4 * MB, resident() - before)
+    end)
+
+    it("91: on a terminal that nobody reads any more leaves the supervisor and the clock alone, too", function()
+      local before = resident()
+      local term = compile.helpers("term") .. "/term wait -- " -- reads a megabyte and no more
+      local pid = box.shell(term .. box.words { box.program, "exec", made.id, "-it", "--timeout", "3s", "--", "sh", "-c",
+        "head -c 100000 /dev/urandom; while :; do printf '\\033[2J\\033]0;x\\007'; done" }
+        .. " </dev/null >/dev/null 2>&1 & echo $!").stdout
+      assert.is_true(box.wait_for(function() return made:stats().commands > 0 end, 20))
+      assert.equal("heard\n", made:exec({ run = { "echo", "heard" } }).stdout)
+      assert.is_true(box.wait_for(function() return made:stats().commands == 0 end, 60))
+      assert.is_true(resident() - before < 4 * MB, resident() - before)
+      box.shell("kill -9 " .. pid)
+    end)
+
+    it("91: that nobody reads holds up its command, and neither the others, nor the supervisor, nor the clock", function()
+      local line = box.words { box.program, "exec", made.id, "--timeout", "3s", "--", "sh", "-c", "yes & yes >&2" }
+      box.shell(("(%s; echo $? > %s/code) 2>/dev/null </dev/null | sleep 600 >/dev/null & echo $! > %s/pid"):format(line, box.home,
+        box.home))
+      for _ = 1, 20 do
+        assert.equal("heard\n", made:exec({ run = { "echo", "heard" } }).stdout)
+        assert.equal("running", made:stats().state)
+      end
+      assert.is_true(box.wait_for(function() return made:exec({ run = { "pgrep", "-c", "yes" } }).stdout == "0\n" end, 60))
+      box.shell("kill $(cat " .. box.home .. "/pid)")
+      assert.equal("124\n", box.wait_for(function() return box.read(box.home .. "/code") end, 60))
+    end)
   end)
 end)
