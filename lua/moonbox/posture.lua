@@ -109,7 +109,10 @@ function M.check_inside(look, context)
   checks.mounts(out, look, plan)
   checks.namespaces(out, look, outside, init)
   if kind == "init" then check_init(out, look, plan) end
-  if kind == "reaper" then checks.descriptors(out, look, {}) end
+  if kind == "reaper" then
+    checks.descriptors(out, look, {})
+    checks.undumpable(out, look, uid)
+  end
   if kind == "fresh" then check_fresh(out, look, plan) end
   if kind == "command" then checks.descriptors_inside(out, look, context.sockets or {}) end
   out:expect("uid_map", ("%d %s 1 "):format(plan.user.uid, uid), look.maps)

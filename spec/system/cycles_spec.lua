@@ -9,8 +9,8 @@ local LONG = os.getenv("MOONBOX_LONG") == "1"
 -- Of twenty cycles, how many are under which policy: in memory, on disk, and with a gateway.
 local SHARES = { { "offline", 16 }, { "base", 3 }, { "codex", 1 } }
 
--- kB that this process may have grown meanwhile: less than half a kB a cycle of the long run.
-local GROWTH = 4096
+-- kB that this process may have grown meanwhile, of which a spec that remembers 10,000 names takes half.
+local GROWTH = 6144
 
 describe("many sandboxes", function()
   local moonbox, sandboxes = require "moonbox", require "moonbox.sandboxes"

@@ -72,6 +72,25 @@ describe("a race", function()
     assert.equal(before, hashes())
   end)
 
+  it("4: nor for what holds a command to its time, and what serves files: copies of init, which stay it", function()
+    local before = hashes()
+    local made = assert(require("moonbox").create { plan = plan_with() })
+    local began = sys.monotonic()
+    for _ = 1, 20 do made:exec { run = { "/bin/true" }, time = 60 } end
+    local count = FULL and 300 or 100
+    local seconds = math.ceil((sys.monotonic() - began) / 20 * count * 4 + 3)
+    start(made, seconds, "grab")
+    for i = 1, count do
+      assert.equal(0, made:exec({ run = { "/bin/true" }, time = 60 }).code)
+      if i % 2 == 0 then assert(made:read "/etc/passwd") else assert(made:write("/tmp/x", "x")) end
+    end
+    local text = result(made, "held", seconds + 60)
+    assert.is_nil(text:match("writable[^\n]*"))
+    assert.is_true(tonumber(text:match("held (%d+)")) > 0, "control: it held no program at all")
+    assert(made:destroy())
+    assert.equal(before, hashes())
+  end)
+
   it("4: control: gives a program that the tenant may write, once nobody runs it", function()
     local racer = box.open(plan_with())
     assert.equal(0, box.inside(racer, "cp /bin/true /workspace/own").code)

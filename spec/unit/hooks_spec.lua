@@ -44,7 +44,7 @@ describe("hooks", function()
     assert.equal("log", answers[3].word)
   end)
 
-  it("keep what they remember from call to call, and can't change what others see", function()
+  it("110: keep what they remember from call to call, and can't change what others see", function()
     local loaded = load([[ usage = function(use) n = n + 1; use.limits.memory = 0
       if n == 2 then return warn "twice" end end ]], "local n = 0")
     local arg = { limits = { memory = 5 } }
@@ -80,7 +80,7 @@ describe("hooks", function()
     { "an address in units", "return warn(('x'):dump())", "failed" },
   }
   for _, case in ipairs(failures) do
-    it("fail with " .. case[1], function()
+    it("112: fail with " .. case[1], function()
       local loaded = load("usage = function()\n" .. case[2] .. " end")
       for _ = 1, 2 do
         local answers, why = hooks.call(loaded.usage, {})
@@ -126,7 +126,7 @@ describe("hooks", function()
       servant:close()
     end)
 
-    it("are stopped where no budget of instructions helps, and stay stopped", function()
+    it("111: are stopped where no budget of instructions helps, and stay stopped", function()
       local servant = start [[ usage = function()
         return warn((("a"):rep(30000) .. "c"):find((".-"):rep(20) .. "b")) end ]]
       local began = language.core.sys.monotonic()
@@ -139,7 +139,7 @@ describe("hooks", function()
       assert.truthy(why:match("ended its process"), why)
     end)
 
-    it("can't use up the memory", function()
+    it("111: can't use up the memory", function()
       local servant = start "usage = function() return log(('x'):rep(2 ^ 29)) end"
       local answers, why = servant:call("usage", {})
       assert.is_nil(answers)
@@ -185,7 +185,7 @@ describe("hooks", function()
       assert.is_nil(decide('if flow.name ~= "192.0.2.7" or flow.sni then return deny "?" end', { name = false, sni = false }))
     end)
 
-    it("deny when they fail, overrun or talk nonsense", function()
+    it("112: deny when they fail, overrun or talk nonsense", function()
       for body, expected in pairs { ["error 'no'"] = "failed: .*no", ["while true do end"] = "budget of instructions",
         ["return false"] = "returned false", ["return true"] = "returned true", ["return 'deny'"] = 'returned the text "deny"',
         ["return kill"] = "no answer here", ["return allow { flow.name }"] = "no answer here",
@@ -196,6 +196,21 @@ describe("hooks", function()
         assert.truthy(reason:match(expected), body .. ": " .. reason)
       end
       assert.same({ "deny", "the hook `connect` gave no reason" }, { decide "return deny {}" })
+    end)
+
+    it("112: say the same of the same flow, again and again", function()
+      local path = language.file([[return policy "x" { on = { connect = function(flow)
+        if flow.name:match("^a%.") and flow.counters.down > 1 * GB then return deny "enough" end
+      end } }]])
+      local decision = hooks.connect(path)
+      local other = { name = "b.example.org", address = "192.0.2.8", port = 80, rule = "x.lua:3", connections = 0, denied = 0,
+        up = 0, down = 0 }
+      for i = 1, os.getenv("MOONBOX_LONG") == "1" and 1000000 or 20000 do
+        local verdict, reason = decision(i % 2 == 0 and flow or other)
+        if verdict ~= (i % 2 == 0 and "deny" or nil) or reason ~= (i % 2 == 0 and "enough" or nil) then
+          error(("%d: %s, %s"):format(i, tostring(verdict), tostring(reason)))
+        end
+      end
     end)
 
     it("are nothing where a policy has none, and a sentence where it can't be read", function()

@@ -22,7 +22,7 @@ end
 describe("bytecode", function()
   after_each(language.clean)
 
-  it("is refused as a policy, a base, a group and a pipeline", function()
+  it("108: is refused as a policy, a base, a group and a pipeline", function()
     local code = string.dump(loadstring('return policy "x" {}'))
     assert.equal("\27LJ", code:sub(1, 3))
     local sentence = "is compiled Lua (bytecode); moonbox reads Lua text only"
@@ -43,7 +43,7 @@ describe("bytecode", function()
     assert.equal("1: " .. sentence, told)
   end)
 
-  it("is refused with anything in front that Lua skips", function()
+  it("108: is refused with anything in front that Lua skips", function()
     local code = string.dump(loadstring("return 1"))
     for _, before in ipairs { "#!/x\n", "\239\187\191" } do
       local _, row = evaluate(before .. code)
@@ -51,7 +51,7 @@ describe("bytecode", function()
     end
   end)
 
-  it("can't be made from inside", function()
+  it("108: can't be made from inside", function()
     assert.is_nil((worth("string.dump")))
     assert.is_nil((worth('("x").dump')))
     assert.is_nil((worth("string.dump or (\"\").dump")))
@@ -68,7 +68,7 @@ describe("the environment of a policy", function()
       .. " modf pi pow rad sin sinh sqrt tan tanh" }
 
   for _, kind in ipairs { "policy", "group", "pipeline" } do
-    it("holds the vocabulary's words and nothing else in " .. kind .. " files", function()
+    it("109: holds the vocabulary's words and nothing else in " .. kind .. " files", function()
       local candidates = { _G = true, _VERSION = true, _ENV = true }
       for name in pairs(_G) do candidates[name] = true end
       for _, entry in ipairs(vocabulary.entries()) do candidates[entry.word] = true end
@@ -89,7 +89,7 @@ describe("the environment of a policy", function()
     end)
   end
 
-  it("reaches nothing but the allowlist, walked to its end", function()
+  it("109: reaches nothing but the allowlist, walked to its end", function()
     local session, row = evaluate([[
       local found = {}
       local words = { ]] .. table.concat(vocabulary.luacheck_globals("policy"), ", ") .. [[ }
@@ -136,7 +136,7 @@ describe("the environment of a policy", function()
     end
   end)
 
-  it("has words that take part in nothing by their metatables", function()
+  it("110: has words that take part in nothing by their metatables", function()
     for _, expression in ipairs { "GB", "ecosystem", "read_only { '/usr' }", "allow {}", "ecosystem.npm" } do
       local value = worth(expression)
       if type(value) == "table" then
@@ -146,7 +146,7 @@ describe("the environment of a policy", function()
     end
   end)
 
-  it("prints no addresses", function()
+  it("109: prints no addresses", function()
     for _, expression in ipairs { "tostring({})", "tostring(pairs)", "tostring(allow)", "tostring(ecosystem)",
       'string.format("%s", {})', '("%s %s"):format({}, pairs)', "tostring(GB)", "tostring(1LL)",
       'tostring(read_only { "/usr" })' } do
@@ -163,7 +163,7 @@ describe("the environment of a policy", function()
     assert.equal("%p", (worth('string.format("%%p")')))
   end)
 
-  it("is each file's own: nothing that a file changes is seen by the next or by moonbox", function()
+  it("110: is each file's own: nothing that a file changes is seen by the next or by moonbox", function()
     local upper, insert, floor = string.upper, table.insert, math.floor
     local _, row, told = evaluate([[
       string.upper, table.insert, math.floor = nil, nil, nil
@@ -184,7 +184,7 @@ describe("the environment of a policy", function()
     assert.equal("X", ("x"):upper())
   end)
 
-  it("keeps rows out of the file's reach", function()
+  it("110: keeps rows out of the file's reach", function()
     local data = language.policy([[
       local row = read_write { "/workspace" }
       row.paths, row.word, row.line, row[1] = { "/etc" }, "bind", 99, "/etc"
@@ -201,7 +201,7 @@ end)
 describe("what a file returns or throws", function()
   after_each(language.clean)
 
-  it("is taken only when it is what the kind returns", function()
+  it("112: is taken only when it is what the kind returns", function()
     for text, sentence in pairs {
       [""] = "is empty", ["-- x"] = "returns nothing; it must end with", ["return nil"] = "returns nothing",
       ["return 0/0"] = "returns the number",
@@ -224,7 +224,7 @@ describe("what a file returns or throws", function()
     end
   end)
 
-  it("may hold cycles and wrong types without harm", function()
+  it("112: may hold cycles and wrong types without harm", function()
     for _, body in ipairs { "files = t", "limits = t", "network = t", "process = t", "env = t", "on = t",
       "files = { t }", "files = { read_only(t) }", "network = { allow(t) }", "limits = { memory = t }",
       "env = { A = t }", "process = { capabilities = t }", "limits = { hold = t }", "about = t",
@@ -240,7 +240,7 @@ describe("what a file returns or throws", function()
     end
   end)
 
-  it("is always the same for the same file", function()
+  it("112: is always the same for the same file", function()
     local path = language.file([[
       local t = {}
       for i = 1, 50 do t["KEY" .. i] = tostring(i) end
@@ -255,7 +255,7 @@ describe("what a file returns or throws", function()
     for _ = 1, 200 do assert.equal(told, (select(2, language.told(policy.load(wrong))))) end
   end)
 
-  it("is bounded in what it can say", function()
+  it("112: is bounded in what it can say", function()
     local data, told = language.policy([[
       for i = 1, 10000 do local x = _G["unknown" .. i] end
       local t = {}
@@ -266,7 +266,7 @@ describe("what a file returns or throws", function()
     assert.is_true(select(2, told:gsub("\n", "")) < 101)
   end)
 
-  it("is read from files of a sensible size only", function()
+  it("112: is read from files of a sensible size only", function()
     local data, told = language.policy("-- " .. ("x"):rep(1024 * 1024) .. '\nreturn policy "x" {}')
     assert.is_nil(data)
     assert.equal("1: is longer than 1 MB", told)
@@ -294,7 +294,7 @@ describe("a file that costs too much", function()
     "64 MB" },
   }
   for name, bomb in pairs(bombs) do
-    it("such as " .. name .. " is given up", function()
+    it("111: such as " .. name .. " is given up", function()
       if not language.real then return pending("needs the compiled core") end
       local data, told = language.policy(bomb[1])
       assert.is_nil(data)
@@ -302,13 +302,13 @@ describe("a file that costs too much", function()
     end)
   end
 
-  it("such as a recursion without end is told its line", function()
+  it("111: such as a recursion without end is told its line", function()
     local data, told = language.policy("local function f() return 1 + f() end\nf()")
     assert.is_nil(data)
     assert.truthy(told:find("stack overflow", 1, true), told)
   end)
 
-  it("can't swallow its own end", function()
+  it("111: can't swallow its own end", function()
     for _, name in ipairs { "pcall", "xpcall", "coroutine" } do
       local data, told = language.policy(name .. "(function() end)")
       assert.is_nil(data)
