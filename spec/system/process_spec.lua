@@ -149,7 +149,7 @@ describe("processes", function()
 
     -- A tenant that stops a process which init has just made holds init up with it.
     local function hold_up(opened)
-      assert.equal(0, box.inside(opened, "/opt/spec/tenant stopper 30 &").code)
+      assert.equal(0, box.inside(opened, "/opt/spec/tenant stopper 120 &").code)
     end
 
     it("24: a command stopped before its exec ends with its time", function()
