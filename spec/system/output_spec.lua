@@ -98,7 +98,7 @@ describe("output", function()
       assert.is_true(box.wait_for(function() return limited.alive(mark) == 0 end, 20))
       local children = box.shell("cat /proc/" .. pid .. "/task/" .. pid .. "/children").stdout
       local resident = runs.resident(children:match("%d+"))
-      assert.is_true(resident > 0 and resident < 32 * MB, resident)
+      assert.is_true(resident > 0 and resident < 64 * MB, resident)
     end)
   end
 
