@@ -52,12 +52,25 @@ static int listen_in(struct control *control, struct err *err)
     return 0;
 }
 
+/* How many pid namespaces deep a process is, as ours sees it; 0 when that can't be told. */
+static int pid_depth(pid_t pid)
+{
+    char path[32], text[8192];
+    int depth = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    const char *at = util_read_file(AT_FDCWD, path, text, sizeof text) > 0 ? strstr(text, "\nNSpid:") : NULL;
+    for (at = at ? at + strlen("\nNSpid:") : NULL; at && *at && *at != '\n'; at++)
+        depth += *at == '\t';
+    return depth;
+}
+
 int control_open(struct control **out, int folder, double grace, struct err *err)
 {
     struct control *control = calloc(1, sizeof *control);
     if (!control)
         return err_sys(err, "make the control socket");
     control->grace = grace;
+    control->depth = pid_depth(getpid());
     control->listener = -1;
     control->folder = fcntl(folder, F_DUPFD_CLOEXEC, 3);
     control_set_farewell(control, 137, "the sandbox was ended");
@@ -138,34 +151,21 @@ void control_reply(struct control *control, uint32_t number, const char *text, s
     control_send(control, client, WIRE_REPLY, id, text, length, -1);
 }
 
-/* How many pid namespaces deep a process is, as ours sees it; 0 when that can't be told. */
-static int pid_depth(pid_t pid)
-{
-    char path[32], text[8192];
-    int depth = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    const char *at = util_read_file(AT_FDCWD, path, text, sizeof text) > 0 ? strstr(text, "\nNSpid:") : NULL;
-    for (at = at ? at + strlen("\nNSpid:") : NULL; at && *at && *at != '\n'; at++)
-        depth += *at == '\t';
-    return depth;
-}
-
 /* The owner's processes, and root's. An ordinary user's sandboxes have his id: what is in one is in a pid namespace below
  * ours, and not welcome, even when somebody showed it this socket. */
-static bool is_welcome(int fd)
+static bool is_welcome(const struct control *control, int fd)
 {
     struct ucred peer;
     socklen_t length = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0 || (peer.uid != geteuid() && peer.uid != 0))
         return false;
-    int depth = peer.pid > 0 ? pid_depth(peer.pid) : 0;
-    return depth > 0 && depth == pid_depth(getpid());
+    return peer.pid > 0 && control->depth > 0 && pid_depth(peer.pid) == control->depth;
 }
 
 static struct control_client *accept_client(struct control *control)
 {
     cleanup_fd int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 || !is_welcome(fd) || control->n_clients >= CONTROL_CLIENTS)
+    if (fd < 0 || !is_welcome(control, fd) || control->n_clients >= CONTROL_CLIENTS)
         return NULL;
     struct control_client *client = calloc(1, sizeof *client);
     if (!client)

@@ -20,7 +20,7 @@ struct control_client {
 };
 
 struct control {
-    int listener, folder;
+    int listener, folder, depth; /* of pid namespaces: ours */
     double grace;
     struct control_client *clients;
     size_t n_clients, held; /* bytes of payloads */
