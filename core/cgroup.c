@@ -169,7 +169,8 @@ int cgroup_enter(int entrance, struct err *err)
     return util_write_all(entrance, "0", 1) == 0 ? 0 : err_sys(err, "enter a control group");
 }
 
-/* Version 1 has no cgroup.kill. Pids are signalled only while they are listed in the group that we own. */
+/* Version 1 has no cgroup.kill, which also reaches the groups below. Pids are signalled only while they are listed in the
+ * group that we own. */
 static void kill_members(int fd)
 {
     char text[16384];
@@ -183,6 +184,33 @@ static void kill_members(int fd)
             kill(atoi(pid), SIGKILL);
 }
 
+/* The groups of commands (core/leaves) below a sandbox's; how many could be removed. */
+static int remove_children(int fd)
+{
+    int gone = 0, copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cleanup_dir DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!dir)
+        util_close(&copy);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+            continue;
+        cleanup_fd int child = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (child >= 0)
+            kill_members(child);
+        gone += unlinkat(fd, entry->d_name, AT_REMOVEDIR) == 0;
+    }
+    return gone;
+}
+
+bool cgroup_clear(int fd)
+{
+    char text[128];
+    if (util_read_file(fd, "cgroup.events", text, sizeof text) <= 0 || !strstr(text, "populated 0"))
+        return false;
+    remove_children(fd);
+    return true;
+}
+
 static int remove_group(int fd, const char *path)
 {
     cgroup_lift_io(fd);
@@ -192,7 +220,8 @@ static int remove_group(int fd, const char *path)
         if (errno != EBUSY)
             return -1;
         kill_members(fd);
-        poll(NULL, 0, 5);
+        if (remove_children(fd) == 0)
+            poll(NULL, 0, 5);
     }
     errno = EBUSY;
     return -1;

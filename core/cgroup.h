@@ -98,11 +98,17 @@ int cgroup_freeze(struct cgroup *group, const struct cgroup_support *support, bo
 void cgroup_thaw(const struct cgroup *group); /* what version 1 has frozen does not even die */
 int cgroup_freezer_path(const struct cgroup *group, const struct cgroup_support *support, char *path, size_t size);
 
+/* The number behind `key` in a file of lines "KEY NUMBER"; 0 when it is not there. `fd`: of the group's directory. */
+uint64_t cgroup_keyed(int fd, const char *file, const char *key);
+
 void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage);
 
 /* Kills what is left inside (v2) and removes the groups; safe on an empty struct. Waits up to a second for the
  * kernel to let go. */
 int cgroup_destroy(struct cgroup *group, struct err *err);
+
+/* Removes the groups below a group in which nobody is any more (version 2); false when somebody is, or can't be seen. */
+bool cgroup_clear(int fd);
 
 /* Kills and removes the group at `path`, as far as it is there: what a dead supervisor left. */
 void cgroup_remove_path(const char *path);

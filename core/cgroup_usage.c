@@ -13,7 +13,7 @@ static uint64_t number_in(int fd, const char *file)
     return util_read_file(fd, file, text, sizeof text) > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
-static uint64_t keyed(int fd, const char *file, const char *key)
+uint64_t cgroup_keyed(int fd, const char *file, const char *key)
 {
     char text[4096];
     if (util_read_file(fd, file, text, sizeof text) <= 0)
@@ -32,7 +32,7 @@ static void read_memory(int fd, int version, struct cgroup_usage *usage)
     usage->has_memory = true;
     usage->memory = number_in(fd, version == 2 ? "memory.current" : "memory.usage_in_bytes");
     usage->memory_peak = number_in(fd, version == 2 ? "memory.peak" : "memory.max_usage_in_bytes");
-    usage->oom_kills = keyed(fd, version == 2 ? "memory.events" : "memory.oom_control", "oom_kill");
+    usage->oom_kills = cgroup_keyed(fd, version == 2 ? "memory.events" : "memory.oom_control", "oom_kill");
 }
 
 /* "some avg10=1.25 avg60=…": kernel Documentation/accounting/psi. */
@@ -55,10 +55,10 @@ void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage)
             read_memory(fd, version, usage);
         if (group->groups[i].has[CGROUP_PIDS]) {
             usage->processes = number_in(fd, "pids.current");
-            usage->refused = keyed(fd, "pids.events", "max");
+            usage->refused = cgroup_keyed(fd, "pids.events", "max");
         }
         if (version == 2 && !usage->has_cpu) {
-            usage->cpu_us = keyed(fd, "cpu.stat", "usage_usec");
+            usage->cpu_us = cgroup_keyed(fd, "cpu.stat", "usage_usec");
             usage->has_cpu = true;
             usage->has_pressure = read_pressure(fd, usage->pressure);
         }

@@ -8,6 +8,7 @@
 #include "failpoint.h"
 #include "gateway/gateway.h"
 #include "init.h"
+#include "leaves.h"
 #include "netns.h"
 #include "netns_beside.h"
 #include "rlimits.h"
@@ -38,6 +39,7 @@ struct child {
     int storage;   /* the storage folder in our own mount namespace; -1 none */
     int proc;      /* the sandbox's procfs, until it is confined */
     int factory;   /* to the gateway, which asks init for sockets; -1 none */
+    int score;     /* init's oom_score_adj, where commands have leaves; -1 not open */
     int host_proc; /* the caller's procfs; -1 closed */
     struct netns_beside network;
 };
@@ -115,22 +117,33 @@ static int first_to_go(struct child *c, struct err *err)
     return util_write_file(AT_FDCWD, "/proc/self/oom_score_adj", text) == 0 ? 0 : err_sys(err, "set oom_score_adj");
 }
 
+static int enter_groups(const struct child *c, const int *fds, int n, struct err *err)
+{
+    int joined = c->request->leaves ? n - LEAVES_ENTRANCES : n;
+    for (int i = 0; i < joined; i++)
+        if (cgroup_enter(fds[i], err) < 0)
+            return -1;
+    if (joined < 0)
+        return err_set(err, EPROTO, "the supervisor sent no group for init");
+    if (unshare(CLONE_NEWCGROUP) < 0)
+        return err_sys(err, "unshare the cgroup namespace");
+    return c->request->leaves ? leaves_enter(fds + joined, err) : 0;
+}
+
 /* What was charged until here (the skeleton) is the supervisor's; a tenant's first instruction comes later. The
  * namespace, made after, shows our groups as "/". */
 static int control_groups(struct child *c, struct err *err)
 {
     struct wire_header header;
-    int fds[WIRE_MAX_FDS], result = 0;
+    int fds[WIRE_MAX_FDS], n = 0;
     cleanup_free char *payload = NULL;
     if (wire_receive(c->socket, &header, &payload, fds) != 1 || header.type != WIRE_GROUPS)
         return err_set(err, EPIPE, "the supervisor went away");
-    for (int i = 0; i < WIRE_MAX_FDS; i++) {
-        if (fds[i] >= 0 && result == 0)
-            result = cgroup_enter(fds[i], err);
+    while (n < WIRE_MAX_FDS && fds[n] >= 0)
+        n++;
+    int result = enter_groups(c, fds, n, err);
+    for (int i = 0; i < n; i++)
         util_close(&fds[i]);
-    }
-    if (result == 0 && unshare(CLONE_NEWCGROUP) < 0)
-        return err_sys(err, "unshare the cgroup namespace");
     return result;
 }
 
@@ -204,6 +217,8 @@ static int nested_namespace(struct child *c, struct err *err)
     if (prctl(PR_SET_DUMPABLE, 1) < 0 || util_write_file(c->proc, "self/setgroups", "deny") < 0 ||
         util_write_file(c->proc, "self/uid_map", uids) < 0 || util_write_file(c->proc, "self/gid_map", gids) < 0)
         return err_sys(err, "write the maps of the nested user namespace");
+    if (c->request->leaves && (c->score = openat(c->proc, "self/oom_score_adj", O_RDWR | O_CLOEXEC)) < 0)
+        return err_sys(err, "open oom_score_adj");
     return prctl(PR_SET_DUMPABLE, 0) == 0 ? 0 : err_sys(err, "become undumpable");
 }
 
@@ -246,11 +261,17 @@ static int gateway_serving(struct child *c, struct err *err)
 static int descriptors(struct child *c, struct err *err)
 {
     util_close(&c->proc);
-    int fds[] = {c->socket, c->request->gateway}, n = c->request->plan->publishes ? 2 : 1;
+    int fds[3] = {c->socket}, n = 1;
+    int factory = c->request->plan->publishes ? n++ : 0, score = c->score >= 0 ? n++ : 0;
+    if (factory)
+        fds[factory] = c->request->gateway;
+    if (score)
+        fds[score] = c->score;
     if (util_keep_fds(fds, n, 3) < 0)
         return err_sys(err, "close what was inherited");
     c->socket = fds[0];
-    c->factory = n > 1 ? fds[1] : -1;
+    c->factory = factory ? fds[factory] : -1;
+    c->score = score ? fds[score] : -1;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
         return err_sys(err, "open /dev/null in the sandbox");
@@ -295,7 +316,8 @@ static int system_calls(struct child *c, struct err *err)
         return -1;
     if (writes_to_host(c->request->plan) && setid_forbid(err) < 0)
         return -1;
-    return seccomp_install((enum seccomp_profile)c->request->plan->seccomp_profile, err);
+    return seccomp_install((enum seccomp_profile)c->request->plan->seccomp_profile,
+                           c->request->leaves ? SECCOMP_INIT : SECCOMP_ALL, err);
 }
 
 static const struct {
@@ -340,13 +362,18 @@ static _Noreturn void report(int socket, const char *step, const struct err *err
 
 _Noreturn void child_main(const struct child_request *request)
 {
-    struct child child = {
-        .request = request, .socket = request->socket, .storage = -1, .proc = -1, .factory = -1, .host_proc = -1};
+    struct child child = {.request = request,
+                          .socket = request->socket,
+                          .storage = -1,
+                          .proc = -1,
+                          .factory = -1,
+                          .score = -1,
+                          .host_proc = -1};
     struct err err = {0};
     for (size_t i = 0; i < ARRAY_LEN(steps); i++)
         /* A change of credentials clears the parent-death signal (prctl(2)): it is asked for again after each step. */
         if (failpoint("child", steps[i].name, &err) < 0 || steps[i].run(&child, &err) < 0 ||
             die_with_supervisor(&child, &err) < 0)
             report(child.socket, steps[i].name, &err);
-    init_main(child.socket, child.factory);
+    init_main(child.socket, child.factory, child.score);
 }

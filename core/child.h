@@ -10,6 +10,8 @@
 #include "idmap.h"
 #include "plan.h"
 
+#include <stdbool.h>
+
 struct child_request {
     const struct plan *plan;
     const struct idmap *map;
@@ -21,6 +23,7 @@ struct child_request {
     int disk; /* a detached mount that is the writable filesystem instead; -1 none */
     pid_t supervisor;
     int pin;     /* processors to stay on; 0 any */
+    bool leaves; /* the commands get control groups of their own (core/leaves) */
     int gateway; /* to the gateway, which is handed the network; -1: there is none to reach */
 };
 

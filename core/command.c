@@ -1,6 +1,7 @@
 #include "command.h"
 
 #include "files.h"
+#include "seccomp.h"
 #include "sys.h"
 #include "util.h"
 #include "wire.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,17 +31,20 @@ static int open_pty(struct command *command, const struct wire_start *start, str
     return 0;
 }
 
-static void take_stdio(struct command *command, uint32_t flags, const int *fds)
+static int take_fds(struct command *command, uint32_t flags, const int *fds, struct err *err)
 {
     int next = 0;
     for (int i = 0; i < 3; i++)
         command->stdio[i] = flags & (1u << i) ? fds[next++] : -1;
+    if (flags & WIRE_LEAF && (command->leaf = fds[next]) < 0)
+        return err_set(err, EPROTO, "a start request without its control group");
+    return 0;
 }
 
 int command_parse(struct command *command, char *payload, size_t length, const int *fds, struct err *err)
 {
     struct wire_start start;
-    *command = (struct command){.stdio = {-1, -1, -1}, .master = -1, .slave = -1};
+    *command = (struct command){.stdio = {-1, -1, -1}, .leaf = -1, .master = -1, .slave = -1};
     if (length < sizeof start)
         return err_set(err, EPROTO, "a short start request");
     memcpy(&start, payload, sizeof start);
@@ -54,11 +59,11 @@ int command_parse(struct command *command, char *payload, size_t length, const i
         command_free(command);
         return err_set(err, EPROTO, "a malformed start request");
     }
-    take_stdio(command, start.flags, fds);
     command->last = start.flags & WIRE_LAST;
     command->files = start.flags & WIRE_FILES;
     command->tree = start.flags & WIRE_TREE;
-    if (start.flags & WIRE_PTY && open_pty(command, &start, err) < 0) {
+    if (take_fds(command, start.flags, fds, err) < 0 ||
+        (start.flags & WIRE_PTY && open_pty(command, &start, err) < 0)) {
         command_free(command);
         return -1;
     }
@@ -124,7 +129,7 @@ static int prepare(const struct command *command, struct err *err)
     sigemptyset(&none);
     if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
         return err_sys(err, "unblock signals");
-    return 0;
+    return command->leaf >= 0 ? seccomp_forbid_clone3(err) : 0;
 }
 
 static _Noreturn void fail(int socket, uint32_t id, int exit_code, const struct err *err)
@@ -164,17 +169,31 @@ static _Noreturn void serve_files(const struct command *command, int socket, uin
     _exit(fflush(stdout) == 0 ? code : 1);
 }
 
+/* vfork(2) into a control group. */
+__attribute__((noinline)) static pid_t start_in_leaf(const struct command *command, int socket, uint32_t id)
+{
+    const struct clone_args args = {
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)command->leaf};
+    long pid = sys_vfork3(&args, sizeof args);
+    if (pid == 0)
+        execute(command, socket, id);
+    if (pid >= 0)
+        return (pid_t)pid;
+    errno = (int)-pid;
+    return -1;
+}
+
 /* vfork: the child borrows our memory until it executes or ends, and a copy of it would cost more than all that it
  * does. It never returns from this frame, and init's signals are blocked. */
 __attribute__((noinline)) pid_t command_start(const struct command *command, int socket, uint32_t id)
 {
     if (command->files) {
-        pid_t server = fork();
+        pid_t server = command->leaf >= 0 ? sys_clone3(0, command->leaf, NULL) : fork();
         if (server == 0)
             serve_files(command, socket, id);
         return server;
     }
-    pid_t pid = vfork();
+    pid_t pid = command->leaf >= 0 ? start_in_leaf(command, socket, id) : vfork();
     if (pid == 0)
         execute(command, socket, id);
     return pid;

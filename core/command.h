@@ -13,6 +13,7 @@ struct command {
     char *cwd, **argv, **env; /* the strings are borrowed from the payload */
     int stdio[3];             /* owned by the caller's array; -1 = the sandbox's /dev/null */
     int master, slave;        /* of its pty, owned; -1 none */
+    int leaf;                 /* directory of the control group to be born in, borrowed; -1 init's */
     bool last;                /* init is to end with it */
     bool files;               /* argv is a request about files (core/files), no program */
     bool tree;                /* it is to have a subreaper */

@@ -186,7 +186,7 @@ void control_ended(struct sandbox *sandbox, const struct running *running)
     if (!client || (running->failed && running->failure.no_process))
         return;
     struct wire_exited exited = running->result;
-    exited.overran = running->overran;
+    exited.ended_by = running->starved ? WIRE_BY_MEMORY : running->overran ? WIRE_BY_TIME : WIRE_BY_ITSELF;
     control_send(control, client, WIRE_EXITED, running->number, &exited, sizeof exited, -1);
 }
 

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -24,8 +25,13 @@ struct entry {
     struct subreaper *tree; /* owned; NULL: none */
 };
 
+/* What a command has more of oom_score_adj than init, of 1000: a fifth of the limit. */
+enum { COMMAND_MORE = 200, SCORE_MOST = 1000 };
+
 struct init {
     int socket, signals;
+    int score; /* -1: commands have init's own */
+    char own_score[16], command_score[16];
     struct entry *entries;
     size_t n, room;
 };
@@ -61,6 +67,23 @@ static struct entry *new_entry(struct init *init)
     return &init->entries[init->n++];
 }
 
+static void read_score(struct init *init)
+{
+    ssize_t got = init->score < 0 ? 0 : pread(init->score, init->own_score, sizeof init->own_score - 1, 0);
+    if (got < 0)
+        end();
+    int own = atoi(init->own_score), more = own + COMMAND_MORE < SCORE_MOST ? own + COMMAND_MORE : SCORE_MOST;
+    snprintf(init->command_score, sizeof init->command_score, "%d", more);
+}
+
+/* Who is born has its parent's (kernel/fork.c, copy_signal), and could not raise it by itself before it executes: being
+ * undumpable, its files in /proc are root's. */
+static void set_score(const struct init *init, const char *score)
+{
+    if (init->score >= 0 && pwrite(init->score, score, strlen(score), 0) < 0)
+        end();
+}
+
 static void start(struct init *init, const struct wire_header *header, char *payload, int fds[WIRE_MAX_FDS])
 {
     struct command command;
@@ -70,10 +93,12 @@ static void start(struct init *init, const struct wire_header *header, char *pay
         return;
     }
     struct entry *entry = new_entry(init);
+    set_score(init, init->command_score);
     struct subreaper *tree = entry && command.tree ? subreaper_start(&command, init->socket, header->id) : NULL;
     pid_t pid = tree ? tree->pid : entry && !command.tree ? command_start(&command, init->socket, header->id) : -1;
+    int saved = errno;
+    set_score(init, init->own_score);
     if (pid < 0) {
-        int saved = errno;
         init->n -= entry != NULL;
         err_set(&err, saved, "no process can be started in the sandbox: %s", strerror(saved));
         reply_failed(init, header->id, saved, err.text);
@@ -190,15 +215,16 @@ static void reap(struct init *init)
     }
 }
 
-_Noreturn void init_main(int socket, int factory)
+_Noreturn void init_main(int socket, int factory, int score)
 {
-    struct init init = {.socket = socket};
+    struct init init = {.socket = socket, .score = score};
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     init.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (init.signals < 0)
         end();
+    read_score(&init);
     reply(&init, WIRE_READY, 0, NULL, 0, -1);
     struct pollfd polled[] = {
         {.fd = socket, .events = POLLIN}, {.fd = init.signals, .events = POLLIN}, {.fd = factory, .events = POLLIN}};

@@ -6,7 +6,9 @@
 #ifndef MOONBOX_INIT_H
 #define MOONBOX_INIT_H
 
-/* Takes the socket to the supervisor, and the one to the gateway (core/factory.h), which is -1 where no port is published. */
-_Noreturn void init_main(int socket, int factory);
+/* Takes the socket to the supervisor; the one to the gateway (core/factory.h), -1 where no port is published; and, where
+ * commands have leaves (core/leaves), its own oom_score_adj (proc(5)), open for both, else -1: when everybody together runs
+ * out of memory, commands go before init. */
+_Noreturn void init_main(int socket, int factory, int score);
 
 #endif

@@ -141,6 +141,10 @@ static int make_groups(struct launch *l, const struct cgroup_support *support, s
         return err_set(err, EPIPE, "the keeper went away");
     if (cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err) < 0)
         return -1;
+    uid_t agent = idmap_host_uid(l->map);
+    if (l->options->leaves && leaves_possible(support, &limits, agent) &&
+        leaves_open(&l->sandbox->leaves, &l->sandbox->cgroup, limits.memory, agent, err) < 0)
+        return -1;
     return limit_disk(l, support, err);
 }
 
@@ -156,17 +160,25 @@ static int make_groups_first(struct launch *l, struct err *err)
 /* v1 groups are made while the child builds its root. */
 static int send_groups(struct launch *l, struct err *err)
 {
-    int entrances[CGROUP_MAX_V1];
+    int entrances[CGROUP_MAX_V1 + LEAVES_ENTRANCES];
     const struct cgroup_support *support = l->options->groups ? l->options->groups() : NULL;
     bool first = support && cgroup_before_birth(support);
     if (first && l->options->groups_late)
         return err_set(err, ESTALE, "this host makes control groups of version 2 now, and the child is in none");
     if (support && !first && make_groups(l, support, err) < 0)
         return -1;
-    int n = cgroup_entrances(&l->sandbox->cgroup, entrances);
-    if (wire_send(l->sandbox->socket, WIRE_GROUPS, 0, NULL, 0, entrances, (size_t)n) < 0 && errno != EPIPE)
-        return err_sys(err, "send the control groups to the child");
-    return 0;
+    size_t joined = (size_t)cgroup_entrances(&l->sandbox->cgroup, entrances), n = joined;
+    if (l->sandbox->leaves.group >= 0) {
+        if (leaves_entrances(&l->sandbox->leaves, entrances + n, err) < 0)
+            return -1;
+        n += LEAVES_ENTRANCES;
+    }
+    int result = 0;
+    if (wire_send(l->sandbox->socket, WIRE_GROUPS, 0, NULL, 0, entrances, n) < 0 && errno != EPIPE)
+        result = err_sys(err, "send the control groups to the child");
+    for (size_t i = joined; i < n; i++)
+        util_close(&entrances[i]);
+    return result;
 }
 
 static int catch_signals(struct launch *l, struct err *err)
@@ -239,6 +251,7 @@ static int clone_child(struct launch *l, struct err *err)
                                               .disk = l->disk,
                                               .supervisor = supervisor,
                                               .pin = l->options->pin,
+                                              .leaves = l->sandbox->leaves.group >= 0,
                                               .gateway = l->sandbox->gateway.hand_over};
         child_main(&request);
     }
@@ -300,6 +313,7 @@ int launch(const struct plan *plan, const struct launch_options *options, struct
     sandbox->keeper = options->keeper;
     sandbox->pidfd = sandbox->socket = sandbox->signals = sandbox->own_map.lock = -1;
     sandbox->gateway = (struct gateway_process){.pidfd = -1, .control = -1, .hand_over = -1};
+    sandbox->leaves = LEAVES_NONE;
     wire_reader_init(&sandbox->reader);
     struct launch l = {.plan = plan, .options = options, .sandbox = sandbox, .disk = -1, .child_socket = -1, .go = -1};
     int result = 0;

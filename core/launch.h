@@ -9,6 +9,7 @@ struct launch_options {
     const char *name;                             /* of the control groups; unique on the machine */
     struct keeper *keeper;                        /* borrowed, outlives the sandbox; NULL none */
     const struct cgroup_support *(*groups)(void); /* finds where groups are made; NULL: none are wanted */
+    bool leaves;      /* a control group for each command, where the host can (core/leaves) */
     bool groups_late; /* v2 makes no groups here, as far as the caller knows: they are looked for beside the child */
     int pin;          /* processors to stay on; 0 any */
     int flows;        /* the flow log, append-only, borrowed; -1 none */

@@ -32,8 +32,12 @@ static bool remove_folder(int parent, const char *name, double age)
 static bool remove_group(int parent, const char *name, double age)
 {
     struct stat st;
-    return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) && is_old(&st, age) &&
-           unlinkat(parent, name, AT_REMOVEDIR) == 0;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode) || !is_old(&st, age))
+        return false;
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
+        return true;
+    cleanup_fd int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && cgroup_clear(fd) && unlinkat(parent, name, AT_REMOVEDIR) == 0;
 }
 
 static int sweep(const char *directory, double age, bool (*remove_one)(int, const char *, double))

@@ -2,6 +2,7 @@
 
 #include "util.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -34,6 +35,16 @@ static void take_kill(const char *line, struct oom *oom)
     memcpy(oom->name, name, sizeof name);
 }
 
+/* Whether the line has `group` as the end of a path: c1 is not c12. */
+static bool names(const char *line, const char *group)
+{
+    size_t length = strlen(group);
+    for (const char *at = line; (at = strstr(at, group)); at += length)
+        if (!isalnum((unsigned char)at[length]))
+            return true;
+    return false;
+}
+
 int oom_find(const char *group, struct oom *oom)
 {
     char line[2048];
@@ -48,7 +59,7 @@ int oom_find(const char *group, struct oom *oom)
             break;
         line[got] = '\0';
         if (strstr(line, "oom-kill:") || strstr(line, "Tasks in "))
-            ours = strstr(line, group) != NULL;
+            ours = names(line, group);
         else if (ours)
             take_kill(line, oom);
     }

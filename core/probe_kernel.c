@@ -77,7 +77,7 @@ void probe_seccomp(const struct probe_case *with, struct probe_fact *fact)
     double start = util_monotonic();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         probe_no(fact, "no_new_privs");
-    } else if (seccomp_install(SECCOMP_PROFILE_DEFAULT, &err) < 0) {
+    } else if (seccomp_install(SECCOMP_PROFILE_DEFAULT, SECCOMP_ALL, &err) < 0) {
         errno = err.code;
         probe_no(fact, "%.200s", err.text);
     } else {

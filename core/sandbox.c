@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -86,6 +87,7 @@ void sandbox_remote(struct sandbox *sandbox, int socket)
     *sandbox = (struct sandbox){.remote = true, .ready = true, .socket = socket, .pidfd = -1, .signals = -1};
     sandbox->own_map.lock = -1;
     sandbox->gateway = (struct gateway_process){.pidfd = -1, .control = -1, .hand_over = -1};
+    sandbox->leaves = LEAVES_NONE;
     wire_reader_init(&sandbox->reader);
     signal(SIGPIPE, SIG_IGN); /* a command that does not read its input must not end us */
 }
@@ -126,7 +128,7 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
                       int theirs[STREAMS], struct err *err)
 {
     struct wire_start start = {.rows = (uint16_t)request->rows, .cols = (uint16_t)request->cols};
-    int fds[STREAMS], n = 0;
+    int fds[STREAMS + 1], n = 0;
     start.milliseconds = request->seconds > 0 ? (uint32_t)fmin(ceil(request->seconds * 1000), UINT32_MAX) : 0;
     start.flags = (request->pty ? WIRE_PTY : 0) | (request->last ? WIRE_LAST : 0) | (request->files ? WIRE_FILES : 0) |
                   (request->tree ? WIRE_TREE : 0);
@@ -136,6 +138,10 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
             continue;
         start.flags |= 1u << i;
         fds[n++] = fd;
+    }
+    if (running->leaf) {
+        start.flags |= WIRE_LEAF;
+        fds[n++] = running->leaf->fd;
     }
     size_t length;
     cleanup_free char *payload = encode(request, &start, &length);
@@ -165,6 +171,8 @@ struct running *sandbox_start(struct sandbox *sandbox, const struct start_reques
         stream_init(&running->streams[i]);
     for (int i = 0; i < STREAMS && result == 0 && !request->pty; i++)
         result = connect_stream(sandbox, running, i, &request->stdio[i], &theirs[i], err);
+    if (result == 0 && sandbox->leaves.group >= 0)
+        result = (running->leaf = leaves_take(&sandbox->leaves, err)) ? 0 : -1;
     if (result == 0)
         result = send_start(sandbox, running, request, theirs, err);
     for (int i = 0; i < STREAMS; i++)
@@ -186,6 +194,8 @@ void sandbox_forget(struct sandbox *sandbox, struct running *running)
         *link = running->next;
     for (int i = 0; i < STREAMS; i++)
         stream_free(&running->streams[i]);
+    if (running->leaf)
+        leaves_release(running->leaf);
     free(running);
 }
 
@@ -205,6 +215,16 @@ int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err 
 int sandbox_end(struct sandbox *sandbox, uint32_t id, int signal, struct err *err)
 {
     return send_signal(sandbox, WIRE_END, id, signal, err);
+}
+
+void sandbox_blame(struct sandbox *sandbox, uint32_t id, const char *sentence)
+{
+    for (struct running *r = sandbox->commands; r; r = r->next)
+        if (r->id == id) {
+            r->failed = r->starved = true;
+            r->failure = (struct wire_failed){.exit_code = 137};
+            snprintf(r->failure.text, sizeof r->failure.text, "%s", sentence);
+        }
 }
 
 int sandbox_ask_usage(struct sandbox *sandbox, struct err *err)
@@ -259,6 +279,7 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
         sandbox_forget(sandbox, sandbox->commands);
     wire_reader_free(&sandbox->reader);
     (void)failpoint("close", "remove the control groups", &ignored);
+    leaves_close(&sandbox->leaves);
     if (sandbox->keeper)
         keeper_remove_groups(sandbox->keeper);
     result = cgroup_destroy(&sandbox->cgroup, err);

@@ -6,6 +6,7 @@
 #include "err.h"
 #include "gateway/gateway.h"
 #include "keeper.h"
+#include "leaves.h"
 #include "plan.h"
 #include "stream.h"
 #include "wire.h"
@@ -24,6 +25,8 @@ struct running {
     double exited_at; /* monotonic seconds */
     struct wire_exited result;
     struct wire_failed failure;
+    struct leaf *leaf; /* the sandbox's; NULL none */
+    bool starved;      /* it was killed for want of memory, and its client is to hear why: sandbox_blame */
     bool pty;
     int rows, cols;
     /* Of a client's command (core/control): */
@@ -44,6 +47,7 @@ struct sandbox {
     struct gateway_process gateway;   /* none when the plan has no network */
     struct published_ports published; /* the descriptors are the gateway's alone */
     struct cgroup cgroup;
+    struct leaves leaves;
     struct wire_reader reader;
     struct running *commands;
     uint32_t next_id;
@@ -64,6 +68,7 @@ enum event_kind {
     EVENT_STORAGE,     /* a measurement of the storage folder: `storage` */
     EVENT_NO_GATEWAY,  /* the gateway has ended by itself: there is no network from here on */
     EVENT_NOT_STARTED, /* the sandbox could not be set up, nothing has run: `why` */
+    EVENT_STARVED,     /* a client's command was killed for want of memory: `running`, `kills`; until sandbox_blame */
     EVENT_REQUEST,     /* a client asks: `client`, `bytes`, until control_reply */
     EVENT_GONE,        /* init has ended, or spoke nonsense: the sandbox is over; `why` */
 };
@@ -79,6 +84,8 @@ struct event {
     const char *why;
     int code; /* EVENT_NOT_STARTED: the errno of what failed, or 0 */
     uint32_t client;
+    uint64_t kills;   /* processes */
+    const char *leaf; /* of the command's group: its name */
 };
 
 /* Where a command's stream goes or comes from. */
@@ -131,6 +138,9 @@ int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err 
 
 /* The same, of a command that was started with `tree` to everything that it has started, sessions of their own included. */
 int sandbox_end(struct sandbox *sandbox, uint32_t id, int signal, struct err *err);
+
+/* What a client is told of its command that EVENT_STARVED was about, with exit code 137. Copies. */
+void sandbox_blame(struct sandbox *sandbox, uint32_t id, const char *sentence);
 
 /* Asks init for what it sees; the answer comes as EVENT_USAGE. */
 int sandbox_ask_usage(struct sandbox *sandbox, struct err *err);

@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 /* Seconds. */
 #define PTY_GRACE 0.2
@@ -234,10 +235,24 @@ static bool finished(struct running *running, struct event *event)
     return true;
 }
 
+/* A command that was killed where somebody was killed for want of memory; said until sandbox_blame. */
+static bool has_starved(struct running *running, struct event *event)
+{
+    int status = running->result.status;
+    if (!running->leaf || running->starved || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+        return false;
+    uint64_t kills = leaf_kills(running->leaf);
+    if (kills > 0)
+        *event = (struct event){.kind = EVENT_STARVED, .running = running, .kills = kills, .leaf = running->leaf->name};
+    return kills > 0;
+}
+
 static bool any_finished(struct sandbox *sandbox, struct event *event)
 {
     for (struct running *r = sandbox->commands, *next; r; r = next) {
         next = r->next;
+        if (r->exited && r->given && has_starved(r, event))
+            return true;
         if (r->exited && r->given) {
             control_ended(sandbox, r);
             sandbox_forget(sandbox, r);

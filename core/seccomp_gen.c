@@ -3,7 +3,9 @@
  * Two programs work together, and the kernel takes the stricter answer of the two (seccomp(2): any errno comes before
  * "allow"):
  *   "numbers"    one for each profile: an allowlist of call numbers, as a binary search. Says ENOSYS by default and
- *                kills on a foreign architecture, x32 numbers included.
+ *                kills on a foreign architecture, x32 numbers included.  "init" is the same with clone3, for process 1
+ *                of sandboxes whose commands have control groups of their own (core/leaves); those commands get a filter
+ *                more, which refuses it.
  *   "arguments"  the same for all profiles: allows by default and refuses arguments. libseccomp can't say "every ioctl
  *                but these" and "ENOSYS by default" in one program: a call with both an unconditional and a
  *                conditional rule keeps the unconditional one only.
@@ -133,7 +135,8 @@ static uint32_t answer_of(enum seccomp_action action)
     return action == DO_EPERM ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW;
 }
 
-static size_t find_ranges(const char *profile, struct range *ranges)
+/* `also` is allowed besides: what init of some sandboxes may call and commands may not; NULL nothing. */
+static size_t find_ranges(const char *profile, const char *also, struct range *ranges)
 {
     uint32_t answers[MAX_NUMBER];
     size_t count = 0;
@@ -144,7 +147,9 @@ static size_t find_ranges(const char *profile, struct range *ranges)
         if (number >= MAX_NUMBER)
             die(ERANGE, "%s", seccomp_table[i].name);
         if (number >= 0)
-            answers[number] = answer_of(action_in(&seccomp_table[i], profile));
+            answers[number] = also && strcmp(seccomp_table[i].name, also) == 0
+                                  ? SECCOMP_RET_ALLOW
+                                  : answer_of(action_in(&seccomp_table[i], profile));
     }
     for (uint32_t i = 0; i < MAX_NUMBER; i++)
         if (i == 0 || answers[i] != answers[i - 1])
@@ -190,11 +195,11 @@ static uint32_t audit_arch(void)
     return seccomp_arch_native() == SCMP_ARCH_AARCH64 ? AUDIT_ARCH_AARCH64 : AUDIT_ARCH_X86_64;
 }
 
-static void emit_numbers(const char *profile)
+static void emit_numbers(const char *profile, const char *prefix, const char *also)
 {
     static struct code code;
     struct range ranges[MAX_NUMBER + 2];
-    size_t count = find_ranges(profile, ranges);
+    size_t count = find_ranges(profile, also, ranges);
     code.length = 0;
     add(&code, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
     add(&code, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, audit_arch(), 1, 0));
@@ -202,7 +207,7 @@ static void emit_numbers(const char *profile)
     add(&code, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
     add_search(&code, ranges, count);
     char name[64];
-    snprintf(name, sizeof name, "numbers_%s", profile);
+    snprintf(name, sizeof name, "%s_%s", prefix, profile);
     write_array(name, NULL, code.at, code.length);
 }
 
@@ -408,8 +413,10 @@ int main(void)
     printf("/* Written by seccomp_gen. */\n\n");
     emit_rows();
     emit_arguments();
-    emit_numbers(PROFILE_DEFAULT);
-    emit_numbers(PROFILE_STRICT);
+    emit_numbers(PROFILE_DEFAULT, "numbers", NULL);
+    emit_numbers(PROFILE_STRICT, "numbers", NULL);
+    emit_numbers(PROFILE_DEFAULT, "init", "clone3");
+    emit_numbers(PROFILE_STRICT, "init", "clone3");
     emit_gateway();
     if (fflush(stdout) != 0)
         die(errno, "standard output");

@@ -1,5 +1,6 @@
 #include "subreaper.h"
 
+#include "seccomp.h"
 #include "util.h"
 
 #include <dirent.h>
@@ -179,6 +180,9 @@ static _Noreturn void serve(struct subreaper *shared, const struct command *comm
         _exit(126);
     shared->leader = command_start(command, socket, id);
     int code = shared->leader < 0 ? errno : 0;
+    struct err err;
+    if (command->leaf >= 0 && seccomp_forbid_clone3(&err) < 0)
+        _exit(126);
     (void)!util_write_all(ready, &code, sizeof code);
     close_range(3, ~0u, 0);
     if (code != 0)

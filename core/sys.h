@@ -3,6 +3,7 @@
 #ifndef MOONBOX_SYS_H
 #define MOONBOX_SYS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -10,6 +11,11 @@ struct rusage;
 
 /* clone3(2). `cgroup_fd` is -1 unless CLONE_INTO_CGROUP is wanted; `*pidfd` is set when not NULL (O_CLOEXEC). */
 pid_t sys_clone3(uint64_t flags, int cgroup_fd, int *pidfd);
+
+/* The same as vfork(2): the child has our memory and our stack until it executes or ends, and must not return from the
+ * function that called this. `args` is struct clone_args of linux/sched.h. Returns as vfork, but failure as -errno. */
+struct clone_args;
+long sys_vfork3(const struct clone_args *args, size_t size) __attribute__((returns_twice));
 
 /* openat2(2) with resolve flags; O_CLOEXEC is added. */
 int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);

@@ -11,7 +11,7 @@ enum wire_type {
     WIRE_START = 1, /* payload: struct wire_start, then its strings */
     WIRE_SIGNAL,    /* payload: struct wire_signal */
     WIRE_ASK_USAGE, /* no payload */
-    WIRE_GROUPS,    /* no payload; beside it the v1 control groups to enter, once, before anything else */
+    WIRE_GROUPS,    /* no payload; beside it what to enter first of all: v1 control groups, and leaves_entrances */
     WIRE_END, /* payload: struct wire_signal, to all that a command of WIRE_TREE has started; else as WIRE_SIGNAL */
     /* init -> supervisor */
     WIRE_READY = 16, /* the sandbox is set up; no user code has run */
@@ -35,16 +35,10 @@ enum wire_type {
 };
 
 /* Flags of a start: which of 0, 1, 2 ride beside the frame (others are /dev/null); a pty instead; init ends when the command
- * has, with all that is left; argv is a request about files (core/files); the command gets a subreaper, for WIRE_END. */
-enum {
-    WIRE_STDIN = 1,
-    WIRE_STDOUT = 2,
-    WIRE_STDERR = 4,
-    WIRE_PTY = 8,
-    WIRE_LAST = 16,
-    WIRE_FILES = 32,
-    WIRE_TREE = 64
-};
+ * has, with all that is left; argv is a request about files (core/files); the command gets a subreaper, for WIRE_END;
+ * the last descriptor is the directory of its control group (core/leaves). */
+enum { WIRE_STDIN = 1, WIRE_STDOUT = 2, WIRE_STDERR = 4, WIRE_PTY = 8, WIRE_LAST = 16, WIRE_FILES = 32 };
+enum { WIRE_TREE = 64, WIRE_LEAF = 128 };
 
 struct wire_start {
     uint32_t flags;
@@ -63,9 +57,12 @@ struct wire_failed {
     char text[WIRE_MAX_REPLY - 16]; /* terminated by the reader */
 };
 
+/* What ended a command: itself, its time, the memory limit (WIRE_FAILED before has told of it). */
+enum wire_end { WIRE_BY_ITSELF, WIRE_BY_TIME, WIRE_BY_MEMORY };
+
 struct wire_exited {
     int32_t status;    /* wait(2) status */
-    uint32_t overran;  /* to a client: 1 when the supervisor ended it at its time */
+    uint32_t ended_by; /* to a client: enum wire_end */
     uint64_t cpu_us;   /* user + system of the command and the children it waited for */
     uint64_t peak_rss; /* bytes, of the largest of them */
 };

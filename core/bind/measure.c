@@ -6,6 +6,7 @@
 #include "../oom.h"
 #include "../unlinked.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,12 +59,15 @@ static void push_disk(lua_State *L, const struct sandbox *sandbox)
 
 /* sandbox:usage() -> what the kernel counts: { memory=, memory_peak=, cpu_seconds=, processes=, oom_kills=, refused=
  * (forks), pressure= { cpu=, memory=, io= } (percent of the last 10 s) }, each only where there is a controller for it,
- * and of a disk image { disk=, inodes=, full=bool }. */
+ * and of a disk image { disk=, inodes=, full=bool }. Where commands have groups of their own, `oom_kills`
+ * are init's. */
 static int usage(lua_State *L)
 {
     struct sandbox *sandbox = bind_check_sandbox(L);
     struct cgroup_usage counted;
     cgroup_read_usage(&sandbox->cgroup, &counted);
+    if (sandbox->leaves.group >= 0)
+        counted.oom_kills = leaves_init_kills(&sandbox->leaves);
     lua_createtable(L, 0, 8);
     push_disk(L, sandbox);
     if (counted.has_memory) {
@@ -107,13 +111,39 @@ static int freeze(lua_State *L)
     return 1;
 }
 
-/* sandbox:killed() -> { killed=, name=, bytes= }: whom the kernel killed in it for want of memory, with the largest's name
- * and size | nil where its log does not say */
+/* sandbox:leaves() -> whether each of its commands has a control group of its own (core/leaves) */
+static int leaves(lua_State *L)
+{
+    lua_pushboolean(L, bind_check_sandbox(L)->leaves.group >= 0);
+    return 1;
+}
+
+/* sandbox:orphan_killed() -> number, name of a leaf: of processes that the kernel killed for want of memory and that ended commands
+ * had left in this group; nothing when there are none since the last call */
+static int orphan_killed(lua_State *L)
+{
+    struct sandbox *sandbox = bind_check_sandbox(L);
+    uint64_t kills;
+    const struct leaf *leaf = sandbox->leaves.group >= 0 ? leaves_orphan(&sandbox->leaves, &kills) : NULL;
+    if (!leaf)
+        return 0;
+    lua_pushnumber(L, (double)kills);
+    lua_pushstring(L, leaf->name);
+    return 2;
+}
+
+/* sandbox:killed(name of a leaf or nil) -> { killed=, name=, bytes= }: whom the kernel killed in it, or in that leaf of it, for want
+ * of memory, with the largest's name and size | nil where its log does not say */
 static int killed(lua_State *L)
 {
     const struct cgroup *group = &bind_check_sandbox(L)->cgroup;
+    char name[CGROUP_MAX_PATH + 16];
     struct oom oom;
-    if (group->n == 0 || oom_find(strrchr(group->groups[0].path, '/') + 1, &oom) < 0)
+    if (group->n == 0)
+        return 0;
+    const char *leaf = luaL_optstring(L, 2, NULL);
+    snprintf(name, sizeof name, "%s%s%s", strrchr(group->groups[0].path, '/') + 1, leaf ? "/" : "", leaf ? leaf : "");
+    if (oom_find(name, &oom) < 0)
         return 0;
     lua_createtable(L, 0, 3);
     bind_set_number(L, "killed", oom.killed);
@@ -124,9 +154,16 @@ static int killed(lua_State *L)
 
 void bind_measure(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"ask_usage", ask_usage}, {"usage", usage},   {"measure", measure},
-                                       {"throttle", throttle},   {"freeze", freeze}, {"killed", killed},
-                                       {"unlinked", unlinked},   {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"ask_usage", ask_usage},
+                                       {"usage", usage},
+                                       {"measure", measure},
+                                       {"throttle", throttle},
+                                       {"freeze", freeze},
+                                       {"killed", killed},
+                                       {"unlinked", unlinked},
+                                       {"leaves", leaves},
+                                       {"orphan_killed", orphan_killed},
+                                       {NULL, NULL}};
     luaL_getmetatable(L, BIND_SANDBOX);
     lua_getfield(L, -1, "__index");
     luaL_register(L, NULL, methods);

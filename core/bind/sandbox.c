@@ -42,7 +42,7 @@ static int open_flows(const char *path, struct err *err)
     return fd >= 0 ? fd : err_sys(err, "open the flow log %s", path);
 }
 
-/* core.launch(plan, { lock_dir=, name=, keeper= or nil, cgroups=bool, pin=processors or 0, signals=bool,
+/* core.launch(plan, { lock_dir=, name=, keeper= or nil, cgroups=bool, pin=processors or 0, signals=bool, leaves=bool,
  *                     flows=path or nil, step=name or nil, connect=function or nil (core/bind/hook.h) })
  *   -> sandbox handle | nil, message, CODE. The handle keeps plan and keeper alive. */
 static int launch_sandbox(lua_State *L)
@@ -56,6 +56,7 @@ static int launch_sandbox(lua_State *L)
         .groups = bind_bool_field(L, 2, "cgroups") ? cgroup_found : NULL,
         .pin = (int)bind_number_field(L, 2, "pin", 0),
         .signals = bind_bool_field(L, 2, "signals"),
+        .leaves = bind_bool_field(L, 2, "leaves"),
     };
     lua_getfield(L, 2, "keeper");
     options.keeper = lua_isnil(L, -1) ? NULL : luaL_checkudata(L, -1, BIND_KEEPER);
@@ -209,8 +210,8 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
     }
     bind_set_number(L, "cpu_seconds", (double)running->result.cpu_us / 1e6);
     bind_set_number(L, "peak_rss", (double)running->result.peak_rss);
-    lua_pushboolean(L, running->result.overran != 0);
-    lua_setfield(L, -2, "overran");
+    if (running->result.ended_by == WIRE_BY_TIME || running->result.ended_by == WIRE_BY_MEMORY)
+        bind_set_string(L, "ended_by", running->result.ended_by == WIRE_BY_TIME ? "time" : "memory");
     push_captured(L, "stdout", &running->streams[STREAM_STDOUT]);
     push_captured(L, "stderr", &running->streams[STREAM_STDERR]);
     for (int i = STREAM_STDOUT; i < STREAMS; i++)
@@ -221,8 +222,8 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
 
 static void push_event(lua_State *L, struct sandbox *sandbox, const struct event *event)
 {
-    static const char *const kinds[] = {"timeout", "exit",       "output",      "signal",  "usage",
-                                        "storage", "no_gateway", "not_started", "request", "gone"};
+    static const char *const kinds[] = {"timeout",    "exit",        "output",  "signal",  "usage", "storage",
+                                        "no_gateway", "not_started", "starved", "request", "gone"};
     lua_createtable(L, 0, 8);
     bind_set_string(L, "kind", kinds[event->kind]);
     if (event->running)
@@ -252,6 +253,10 @@ static void push_event(lua_State *L, struct sandbox *sandbox, const struct event
         bind_set_number(L, "inodes", (double)event->storage.inodes);
         lua_pushboolean(L, event->storage.partial);
         lua_setfield(L, -2, "partial");
+        break;
+    case EVENT_STARVED:
+        bind_set_number(L, "kills", (double)event->kills);
+        bind_set_string(L, "leaf", event->leaf);
         break;
     case EVENT_REQUEST:
         bind_set_number(L, "client", event->client);
@@ -325,6 +330,13 @@ static int watch_signals(lua_State *L)
     return 1;
 }
 
+/* sandbox:blame(id, sentence): what the client of the command that an event "starved" was about is told, with 137 */
+static int blame(lua_State *L)
+{
+    sandbox_blame(bind_check_sandbox(L), (uint32_t)luaL_checkinteger(L, 2), luaL_checkstring(L, 3));
+    return 0;
+}
+
 /* sandbox:commands() -> how many were started and have not been reported as ended */
 static int commands(lua_State *L)
 {
@@ -387,6 +399,7 @@ int bind_sandbox(lua_State *L)
                                        {"published", bind_sandbox_published},
                                        {"set_rules", bind_sandbox_set_rules},
                                        {"serve", serve},
+                                       {"blame", blame},
                                        {"commands", commands},
                                        {"watch_signals", watch_signals},
                                        {"pid", pid},

@@ -60,13 +60,16 @@ static void push_number(lua_State *L, const char *key, lua_Number value)
     lua_setfield(L, -2, key);
 }
 
-/* program(profile) -> { { name =, { code =, jt =, jf =, k = }, ... }, ... } in the order of installation */
+/* program(profile, use) -> { { name =, { code =, jt =, jf =, k = }, ... }, ... } in the order of installation; `use` is
+ * "all" (or left out), "init" or "command" */
 static int program(lua_State *L)
 {
+    static const char *const names[] = {"all", "init", "command", NULL};
     enum seccomp_profile profile = check_profile(L, 1);
-    lua_createtable(L, SECCOMP_PROGRAMS, 0);
-    for (size_t i = 0; i < SECCOMP_PROGRAMS; i++) {
-        struct seccomp_program p = seccomp_program(profile, i);
+    enum seccomp_use use = (enum seccomp_use)luaL_checkoption(L, 2, "all", names);
+    lua_createtable(L, (int)seccomp_count(use), 0);
+    for (size_t i = 0; i < seccomp_count(use); i++) {
+        struct seccomp_program p = seccomp_program(profile, use, i);
         lua_createtable(L, (int)p.length, 1);
         lua_pushstring(L, p.name);
         lua_setfield(L, -2, "name");

@@ -31,6 +31,16 @@ local function disk_level(plan)
   return ("watched: every %g s or more; a sandbox over its limit is killed (%s)"):format(M.DISK_PERIOD, why)
 end
 
+-- Who is killed for want of memory (core/leaves).
+local function memory_level(plan, groups)
+  local held = by_group(groups, "memory")
+  if not held then return ("watched: every %g s; a sandbox over its limit is killed"):format(M.MEMORY_PERIOD) end
+  if groups.memory.version == 2 and (plan.ids ~= "subordinate" or require("moonbox.core").sys.euid() == 0) then
+    return held .. "; a sandbox at it ends, of one by id only the command"
+  end
+  return held .. "; a sandbox at it ends"
+end
+
 -- What is read from and written to the disk that the writable files are on. Of what a group of version 1 does not see,
 -- and of what lies on no disk, nothing would be held.
 local function io_level(plan, name)
@@ -60,8 +70,7 @@ function M.levels(plan, groups)
     out.cpus = plan.limits.cpus == math.floor(plan.limits.cpus) and "hard: pinned to that many processors"
       or "refused: without a cpu control group only whole processors can be held; write a whole number"
   end
-  out.memory = by_group(groups, "memory")
-    or ("watched: every %g s; a sandbox over its limit is killed"):format(M.MEMORY_PERIOD)
+  out.memory = memory_level(plan, groups)
   out.disk = disk_level(plan)
   out.time = "hard: monotonic clock of the supervisor, without which the sandbox ends"
   out.processes = by_group(groups, "pids") or "hard: RLIMIT_NPROC in the sandbox's user namespace"

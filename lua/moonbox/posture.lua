@@ -22,7 +22,7 @@ local NONE, ALL, PIPE = "0000000000000000", "fffffffe7ffbfeff", "000000000000100
 local KEEPER_IGNORES = "0000000000005007"
 
 -- The filters of a sandbox (core/seccomp). One that may write to the host has another (core/setid), and one that is
--- pinned to processors (core/affinity).
+-- pinned to processors (core/affinity), and so has a command in a leaf, whose init may call clone3.
 local FILTERS = 2
 
 local SCORE = 200 -- of core/child, first_to_go
@@ -36,8 +36,8 @@ local function mask(names)
   return ("%016x"):format(value)
 end
 
-local function has_box(groups, box)
-  return groups:find("/" .. box, 1, true) ~= nil
+local function has_leaves(init, context)
+  return context.grouped and select(2, checks.place(init.groups or "", context.box)) ~= nil
 end
 
 -- Whether this host has control groups that sandboxes are put into.
@@ -48,8 +48,12 @@ local function grouped()
   return false
 end
 
-local function filters_of(plan, pin, outside)
-  local count = (tonumber(outside.status.Seccomp_filters) or 0) + FILTERS + (pin > 0 and 1 or 0)
+-- A copy of init that has not executed a command, or named itself a subreaper, yet. Who else calls itself so gets no
+-- more by it than that it may be where init is.
+local function is_copy(look) return look.status.Name == "moonbox-init" end
+
+local function filters_of(plan, pin, outside, more)
+  local count = (tonumber(outside.status.Seccomp_filters) or 0) + FILTERS + (pin > 0 and 1 or 0) + (more and 1 or 0)
   for _, row in ipairs(plan.mounts) do
     if row.kind == "bind" and not row.read_only then return count + 1 end
   end
@@ -72,8 +76,19 @@ local EXACT = { init = true, fresh = true }
 
 local function umask_of(plan) return ("%04o"):format(plan.process.umask or 18) end
 
-local function check_init(out, look, plan)
-  checks.descriptors(out, look, {})
+local function check_groups(out, look, context)
+  local box, init = context.box, context.init
+  local trunk, leaf = checks.place(look.groups or "", box)
+  out:expect("control groups", "those of " .. box, look.groups,
+    trunk:find("/" .. box, 1, true) and (not init or trunk == checks.place(init.groups or "", box)))
+  if not has_leaves(init or look, context) then return end
+  local own = out.kind == "command" or out.kind == "fresh"
+  out:expect("leaf", own and "a command's" or "init's", leaf or "none",
+    own and (leaf or ""):match("^c%d+$") or leaf == "init" and (not own or is_copy(look)))
+end
+
+local function check_init(out, look, plan, leaves)
+  checks.descriptors(out, look, leaves and { "/proc/1/oom_score_adj" } or {})
   checks.undumpable(out, look, look.status.Uid:match("^%d+"))
   checks.settings(out, look, { Umask = umask_of(plan), SigBlk = ALL, SigIgn = NONE, SigCgt = NONE })
   checks.environment(out, look, {})
@@ -101,14 +116,16 @@ function M.check_inside(look, context)
   local base, pin = init or look, context.pin or 0
   local uid, gid = base.status.Uid:match("^%d+"), base.status.Gid:match("^%d+")
   local _, depth = outside.status.NSpid:gsub("%d+", "")
-  checks.threads(out, look, { filters = filters_of(plan, pin, outside), exact = EXACT[kind], uid = uid, gid = gid,
+  local leaves = has_leaves(base, context)
+  local more = leaves and kind ~= "init" and kind ~= "reaper" and not is_copy(look)
+  checks.threads(out, look, { filters = filters_of(plan, pin, outside, more), exact = EXACT[kind], uid = uid, gid = gid,
     capabilities = mask(plan.process.capabilities), depth = depth + 1, processors = pin > 0 and pin or nil,
     groups = outside.status.Uid:match("^0 ") and "" or outside.status.Groups })
   if uid == "0" or gid == "0" then out:expect("Uid", "not root's", uid .. ":" .. gid) end
   checks.limits(out, look, plan, outside, EXACT[kind])
   checks.mounts(out, look, plan)
   checks.namespaces(out, look, outside, init)
-  if kind == "init" then check_init(out, look, plan) end
+  if kind == "init" then check_init(out, look, plan, leaves) end
   if kind == "reaper" then
     checks.descriptors(out, look, {})
     checks.undumpable(out, look, uid)
@@ -118,10 +135,7 @@ function M.check_inside(look, context)
   out:expect("uid_map", ("%d %s 1 "):format(plan.user.uid, uid), look.maps)
   out:expect("setgroups", "deny", look.setgroups)
   out:expect("oom_score_adj", ("%d or more"):format(SCORE), look.score, look.score and look.score >= SCORE)
-  if context.grouped then
-    out:expect("control groups", "those of " .. context.box, look.groups,
-      look.groups and has_box(look.groups, context.box) and (not init or look.groups == init.groups))
-  end
+  if context.grouped then check_groups(out, look, context) end
   return out
 end
 

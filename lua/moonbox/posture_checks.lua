@@ -164,6 +164,11 @@ function M.namespaces(out, look, outside, like)
   end
 end
 
+--- The control groups of a process without the leaf (core/leaves), and the leaf: "init", "c1", … or nil.
+function M.place(groups, box)
+  return (groups:gsub("(/" .. box .. ")/%w+", "%1")), groups:match("/" .. box .. "/(%w+)")
+end
+
 --- That nobody of its own id may look into it (proc(5): its files belong to another).
 function M.undumpable(out, look, uid)
   out:expect("dumpable", "no", look.owner and (look.owner == tonumber(uid) and "yes" or "no"))

@@ -64,9 +64,9 @@ local function outcome(self, call)
     return { code = 137, ended_by = "killed", sentence = sentence, dropped = 0, usage = {},
       seconds = sys.monotonic() - call.began }
   end
-  local overran = exit.overran
+  local overran = exit.ended_by == "time"
   return { code = overran and 124 or exit.code, signal = exit.signal and ("%d"):format(exit.signal) or nil,
-    ended_by = overran and "time" or nil,
+    ended_by = exit.ended_by,
     sentence = overran and ("time limit of %g s reached"):format(call.spec.time or 0) or exit.failed,
     stdout = exit.stdout, stderr = exit.stderr, dropped = exit.dropped or 0, seconds = sys.monotonic() - call.began,
     usage = { cpu_seconds = exit.cpu_seconds, memory_peak = exit.peak_rss } }

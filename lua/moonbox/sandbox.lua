@@ -119,7 +119,7 @@ end
 local function launch(box, options)
   local flows, step, connect = network_options(box.plan, options)
   return core.launch(box.handle, { flows = flows, step = step, connect = connect, lock_dir = box.root .. "/ids",
-    name = box.id, keeper = box.keeper, cgroups = true, signals = options.signals,
+    name = box.id, keeper = box.keeper, cgroups = true, signals = options.signals, leaves = options.leaves,
     pin = require("moonbox.holding").pin(box.plan, box.groups) })
 end
 
@@ -192,7 +192,7 @@ end
 -- sandbox is set up: trouble with that then shows at the first command; `flows`, the path of the file that the gateway
 -- appends what is reached and refused to, in which `step` is named; without it that is not written down; `id`, the name
 -- of what it has on the host, 16 random hexadecimal digits; `policy_files`, what is known of the policy's files
--- (moonbox.plan, begin).
+-- (moonbox.plan, begin); `leaves`, a control group for each of its commands where the host can (moonbox.memory).
 -- Returns a box, or nil, sentence, exit code. `box.published` says where published ports are, and so does an event for
 -- each: { { port = 8080, at = "127.0.0.1:41235", rule = "FILE:LINE" }, … }.
 function M.open(plan, options)

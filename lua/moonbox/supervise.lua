@@ -8,7 +8,7 @@
 local core = require "moonbox.core"
 local disk = require "moonbox.disk"
 local holding = require "moonbox.holding"
-local sanitise = require "moonbox.sanitise"
+local memory = require "moonbox.memory"
 
 local sys = core.sys
 
@@ -141,6 +141,8 @@ function on.exit(run, event)
   end
 end
 
+function on.starved(run, event) memory.starved(run, event) end
+
 function on.timeout() end
 
 -- A client of a sandbox by id (moonbox.supervisor).
@@ -168,8 +170,6 @@ local function sample(run, now)
   end
 end
 
-local out_of_memory
-
 -- The host's disk is everybody's: an image grows as it is written to, and must not take the last of it.
 local function look_at_disk(run)
   local box = run.box
@@ -188,7 +188,7 @@ local function look(run, now)
   if now < run.look_at then return end
   run.look_at = now + M.LOOK
   if run.box.disk ~= "memory" then look_at_disk(run) end
-  if not run.watch_memory then out_of_memory(run, run.box.running:usage()) end
+  if not run.watch_memory then memory.look(run, run.box.running:usage()) end
 end
 
 local function wait_time(run, now)
@@ -216,30 +216,11 @@ function M.turn(run)
   return true
 end
 
--- "memory limit of 512 MB reached: 3 processes killed, largest node 488 MB"
-local function memory_sentence(run, kills)
-  local exit = run.exit or {}
-  local found = run.box.running and run.box.running:killed()
-  local text = ("memory limit of %s reached: %s killed"):format(size(run.box.plan.limits.memory),
-    plural(found and math.max(found.killed, kills) or kills, "process", "processes"))
-  if found then return ("%s, largest %s %s"):format(text, sanitise.line(found.name), size(found.bytes)) end
-  if (exit.peak_rss or 0) > 0 then return ("%s, largest %s"):format(text, size(exit.peak_rss)) end
-  return text
-end
-
--- The kernel kills one process or, where it can, all of them; what is left of a tree is no use to anybody.
-function out_of_memory(run, counted)
-  local kills = (counted.oom_kills or 0) - run.oom_kills
-  if kills <= 0 or run.ended_by then return end
-  local limit = run.box.plan.limits.memory
-  stop(run, "memory", memory_sentence(run, kills), 0, counted.memory_peak or limit, limit)
-end
-
 --- What was used: { cpu_seconds, memory_peak, processes, disk }; finds out, too, whether memory ran out.
 function M.count(run)
   local counted = run.counted or (run.box.running and run.box.running:usage()) or {}
   local exit = run.exit or {}
-  if exit.code ~= 0 then out_of_memory(run, counted) end
+  if exit.code ~= 0 then memory.look(run, counted) end
   run.box.oom_kills = counted.oom_kills or 0
   local usage = run.usage
   usage.cpu_seconds = counted.cpu_seconds or exit.cpu_seconds
@@ -291,8 +272,8 @@ function M.watch(box, id, spec, began)
   local limit = math.min(spec.time or math.huge, box.plan.limits.time)
   local levels = holding.levels(box.plan, box.groups)
   local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},
-    seen = {}, stop = stop, size = size, watch_memory = levels.memory:match("^watched") ~= nil,
-    oom_kills = box.oom_kills, look_at = began + M.LOOK }
+    seen = {}, stop = stop, size = size, plural = plural, watch_memory = levels.memory:match("^watched") ~= nil,
+    oom_kills = box.oom_kills, look_at = began + M.LOOK, leaves = box.running:leaves() }
   local asks = run.watch_memory or box.monitor:due() < math.huge
   run.sample_at = asks and began or math.huge
   if box.disk == "memory" and run.watch_memory then run.look_at = math.huge end

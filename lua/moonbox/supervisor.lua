@@ -189,8 +189,8 @@ end
 -- Opens the sandbox and its socket. Returns true, or nil, sentence, exit code.
 local function open(self, plan)
   local message, code
-  self.box, message, code = require("moonbox.sandbox").open(plan, { signals = true, id = self.record.data.box,
-    flows = self.folder:file("flows.jsonl"), on_event = function(event)
+  self.box, message, code = require("moonbox.sandbox").open(plan, { signals = true, leaves = true,
+    id = self.record.data.box, flows = self.folder:file("flows.jsonl"), on_event = function(event)
       local fields = {}
       for key, value in pairs(event) do if key ~= "event" then fields[key] = value end end
       self.record:event(event.event, fields)

@@ -27,7 +27,7 @@ int main(int argc, char **argv)
         return 64;
     }
     double start = microseconds();
-    if (seccomp_install((enum seccomp_profile)profile, &err) < 0) {
+    if (seccomp_install((enum seccomp_profile)profile, SECCOMP_ALL, &err) < 0) {
         fprintf(stderr, "filtered: %s\n", err.text);
         return 69;
     }

@@ -200,6 +200,25 @@ describe("system call filters", function()
     end
   end)
 
+  it("of commands with groups of their own answer the same, and those of their init differ by clone3 alone", function()
+    for _, profile in ipairs(core.seccomp.profiles()) do
+      local all, init = load_programs(profile), core.seccomp.program(profile, "init")
+      local command = core.seccomp.program(profile, "command")
+      assert.same({ 2, 2, 3 }, { #all, #init, #command })
+      for _, arch in ipairs { ARCH, I386, ARM } do
+        for number = 0, 1023 do
+          local call = { nr = number, arch = arch, args = { 0, 0, 0 } }
+          local want = bpf.together(all, call)
+          assert.equal(want, bpf.together(command, call), number)
+          local own = arch == ARCH and number == NR.clone3 and "allow" or want
+          assert.equal(own, bpf.together(init, call), number)
+        end
+      end
+      assert.equal("kill", bpf.together(command, { nr = NR.clone3 + 2 ^ 30, arch = 0xC000003E, args = {} }))
+    end
+    assert.has_error(function() core.seccomp.program("default", "other") end)
+  end)
+
   it("raise on a profile that doesn't exist", function()
     assert.has_error(function() core.seccomp.table("loose") end)
   end)
