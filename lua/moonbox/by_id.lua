@@ -17,11 +17,11 @@ function M.print(text) return sys().write(1, text) end
 function M.json(value) return M.print(require("moonbox.json").encode(value) .. "\n") end
 
 --- Parses the arguments of a command about one sandbox: options, its id, the arguments behind it. Returns nil and
--- an exit code when they are wrong, which has been said.
-function M.parse(command, args, kinds, extra)
+-- an exit code when they are wrong, which has been said. `settings` as of moonbox.cli.options.
+function M.parse(command, args, kinds, extra, settings)
   local given = {}
   for i, argument in ipairs(args) do given[i] = argument == "-f" and kinds.follow and "--follow" or argument end
-  local options, rest = require("moonbox.cli.options").parse(given, kinds)
+  local options, rest = require("moonbox.cli.options").parse(given, kinds, settings)
   if not options then return nil, M.fail(M.USAGE, rest) end
   if #rest ~= 1 + (extra or 0) then
     return nil, M.fail(M.USAGE, ("usage: %s"):format(command.usage))

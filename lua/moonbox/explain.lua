@@ -167,6 +167,9 @@ end
 -- with lines; `levels` is what moonbox.holding says of the plan.
 function M.rows(data, plan, levels)
   local out = {}
+  for _, one in ipairs(data.parameters or {}) do
+    out[#out + 1] = { section = "needs", row = one.name, what = "", effect = one.value, from = one.from }
+  end
   file_rows(data, out)
   network_rows(data, out)
   limit_rows(data, plan, levels, out)

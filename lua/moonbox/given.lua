@@ -4,6 +4,7 @@
 --   command      words = array of arguments; text is the line itself
 --   repository   mount = row of the plan that shows the local repository read-only; text is then a file://
 --   address folder       mount; text is the path inside
+--   size, time   amount in bytes or seconds
 --
 -- Only what git needs of a repository is shown: of a work tree its `.git`, never the files beside it, so that
 -- uncommitted files such as .env stay outside.
@@ -11,6 +12,7 @@
 local core = require "moonbox.core"
 local substitute = require "moonbox.substitute"
 local suggest = require "moonbox.suggest"
+local units = require "moonbox.units"
 
 local sys = core.sys
 local M = {}
@@ -63,6 +65,19 @@ function kinds.choice(need, text)
   return nil, "is one of " .. table.concat(need.choices, ", ") .. ", not " .. text
     .. suggest.tail(text, need.choices)
 end
+
+local SHORT = { s = "second", m = "minute", h = "hour", d = "day" }
+
+-- A number and a unit, as one word or two.
+local function measure(dimension, example)
+  return function(_, text)
+    local number, name = text:match("^(%d+%.?%d*) ?(%a+)$")
+    local unit = units.table[dimension == "time" and SHORT[name] or name or ""]
+    if not number or not unit or unit[1] ~= dimension then return nil, "takes " .. example .. ", not " .. text end
+    return { kind = dimension, text = text, amount = tonumber(number) * unit[2] }
+  end
+end
+kinds.size, kinds.time = measure("size", "a size such as 4GB"), measure("time", "a time such as 5m")
 
 function kinds.command(_, text)
   local words = substitute.split(text)
@@ -124,6 +139,9 @@ local function unknown(needs, options, sentences)
   end
 end
 
+--- The value of one parameter from its text, or nil and what is wrong with it.
+function M.value(need, text) return kinds[need.kind](need, text) end
+
 --- The values for `needs` (moonbox.pipeline_file's array) from `options`, a table name -> text of the command
 -- line. Returns a table name -> value, or nil and an array of sentences: all that is missing, unknown or
 -- wrong.
@@ -137,7 +155,7 @@ function M.collect(needs, options)
       local about = need.about and ": " .. need.about or ""
       sentences[#sentences + 1] = "--" .. need.name .. "=… is missing" .. about
     else
-      local value, message = kinds[need.kind](need, text)
+      local value, message = M.value(need, text)
       values[need.name] = value
       if not value then sentences[#sentences + 1] = "--" .. need.name .. " " .. message end
     end

@@ -14,7 +14,7 @@ local sys = core.sys
 
 local M = {}
 
-local USAGE, BAD_POLICY, NOT_STARTED = 64, 65, 125
+local USAGE, NOT_STARTED = 64, 125
 
 -- The program that supervises: this one, or the one that was built or installed with this module.
 local function program()
@@ -32,11 +32,13 @@ end
 
 local function plan_of(options)
   if options.plan then return options.plan end
-  local plan, diagnostics = require("moonbox.plan").load(options.policy or "offline")
+  local parameters = {}
+  for name, value in pairs(options.parameters or {}) do parameters[name] = tostring(value) end
+  local plan, diagnostics = require("moonbox.plan").load(options.policy or "offline", { parameters = parameters })
   if plan then return plan end
   local lines = {}
   for i, one in ipairs(diagnostics) do lines[i] = require("moonbox.policy").format(one) end
-  return nil, table.concat(lines, "\n")
+  return nil, table.concat(lines, "\n"), require("moonbox.policy").code(diagnostics)
 end
 
 -- Starts the supervisor of a folder and waits for its word. Returns true, or nil, sentence, exit code.
@@ -58,15 +60,15 @@ local function start(folder)
 end
 
 --- Creates a sandbox and waits until it is ready. Options: `policy`, a shipped policy's name or a path (`offline`
--- when left out), or `plan`, of moonbox.plan; `id`, lower-case letters, digits and `-`, at most 40 (random when
--- left out). Returns a box (moonbox.remote); or nil, sentence, exit code.
+-- when left out), with `parameters`, name -> value, or `plan`, of moonbox.plan; `id`, lower-case letters, digits and
+-- `-`, at most 40 (random when left out). Returns a box (moonbox.remote); or nil, sentence, exit code.
 function M.create(options)
   options = options or {}
   if options.id ~= nil and not sandboxes.valid(options.id) then
     return nil, "an id has lower-case letters, digits and -, at most 40 and no - at the start", USAGE
   end
-  local plan, wrong = plan_of(options)
-  if not plan then return nil, wrong, BAD_POLICY end
+  local plan, wrong, bad = plan_of(options)
+  if not plan then return nil, wrong, bad end
   local data = { version = 1, state = "creating", policy = plan.policy, box = sys.random_hex(8),
     created = require("moonbox.record").time(), created_seconds = sys.realtime() }
   if options.id then sandboxes.look(options.id) end

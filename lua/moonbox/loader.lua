@@ -28,8 +28,9 @@ function M.session(options)
     rows = setmetatable({}, { __mode = "k" }), bare = {} }, Session)
 end
 
---- Notes a mistake in `file` (as returned in rows) at `line`. Control characters never get further than here.
-function Session:report(file, line, text)
+--- Notes a mistake in `file` (as returned in rows) at `line`; `usage`: of whoever gives a policy its parameters.
+-- Control characters never get further than here.
+function Session:report(file, line, text, usage)
   text = text:gsub("[%c\127]", "?")
   local seen = self.seen or {}
   self.seen = seen
@@ -37,7 +38,7 @@ function Session:report(file, line, text)
   if seen[id] or #self.diagnostics >= MOST_DIAGNOSTICS then return end
   seen[id] = true
   self.diagnostics[#self.diagnostics + 1] =
-    { file = file.label, line = line, text = text, order = file.index, position = #self.diagnostics }
+    { file = file.label, line = line, text = text, usage = usage, order = file.index, position = #self.diagnostics }
 end
 
 --- The diagnostics in order: by file as first read, then by line.
@@ -48,7 +49,7 @@ function Session:sorted()
     return a.position < b.position
   end)
   local out = {}
-  for i, d in ipairs(self.diagnostics) do out[i] = { file = d.file, line = d.line, text = d.text } end
+  for i, d in ipairs(self.diagnostics) do out[i] = { file = d.file, line = d.line, text = d.text, usage = d.usage } end
   return out
 end
 

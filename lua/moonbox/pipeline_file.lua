@@ -76,7 +76,10 @@ local function check_file(session, row, override)
   local here = where.at(row)
   local needs, gives = {}, nil
   local data = checker.fields(session, here, "pipeline", row.args, {
-    needs = function(there, value) needs = rows.needs(session, there, value) or {} return needs end,
+    needs = function(there, value)
+      needs = require("moonbox.needs").declared(session, there, value, "pipeline") or {}
+      return needs
+    end,
     gives = function(_, value) gives = value return nil end,
   })
   data.needs = needs
@@ -84,7 +87,7 @@ local function check_file(session, row, override)
   data.gives = gives and rows.gives(session, where.deeper(here, "gives"), gives, data.steps) or {}
   data.name, data.file, data.line = row.name, row.file.label, row.line
   local wanted = override or data.policy or "base"
-  session.options.lines = true
+  session.options.lines, session.options.pipeline = true, true
   local policy, argument = policy_of(session, row, wanted)
   data.policy = override or argument
   local tokens = step_tokens(session, row)

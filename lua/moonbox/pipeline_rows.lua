@@ -1,9 +1,10 @@
---- The parts of a pipeline file, checked and made plain: parameters, steps and what is brought back.
+--- The parts of a pipeline file, checked and made plain: steps and what is brought back. Parameters are in
+-- moonbox.needs.
 local checker = require "moonbox.checker"
+local needs_of = require "moonbox.needs"
 local paths = require "moonbox.paths"
 local policy_rows = require "moonbox.policy_rows"
 local say = require "moonbox.say"
-local substitute = require "moonbox.substitute"
 local suggest = require "moonbox.suggest"
 local values = require "moonbox.values"
 local where = require "moonbox.where"
@@ -12,127 +13,7 @@ local M = {}
 
 local at, deeper, fail = where.at, where.deeper, where.fail
 
--- Options of `moonbox run` itself: a parameter of the same name could not be given.
-local taken = { policy = true, json = true, keep = true, help = true }
-
--- Parameters ------------------------------------------------------------------------------------------------
-
-local function in_choices(choices, value)
-  for _, choice in ipairs(choices) do
-    if choice == value then return true end
-  end
-  return false
-end
-
-local judge = {}
-
-function judge.choice(session, row, need)
-  need.choices = values.texts(session, at(row), "choice", (function()
-    local items = {}
-    for k, v in pairs(row.args) do
-      if type(k) == "number" then items[k] = v end
-    end
-    return items
-  end)(), "words") or {}
-  if #need.choices == 0 then
-    fail(session, at(row), '`choice` lists no words; write choice { "one", "two" }')
-  end
-  if need.default and not in_choices(need.choices, need.default) then
-    fail(session, deeper(at(row), "default"), ('the default "%s" is none of the words to choose from%s')
-      :format(say.plain(need.default), suggest.tail(need.default, need.choices)))
-  end
-end
-
-function judge.number(session, row, need)
-  if need.min and need.max and need.min > need.max then fail(session, at(row), "`min` is above `max`") end
-  local d = need.default
-  if d and ((need.min and d < need.min) or (need.max and d > need.max)) then
-    fail(session, deeper(at(row), "default"), "the default is outside of `min` and `max`")
-  end
-end
-
-function judge.repository(session, row, need)
-  need.at = need.at or "/source/" .. need.name
-  local wrong = paths.target("bind", need.at)
-  if wrong then fail(session, deeper(at(row), "at"), ('"%s" %s'):format(need.at, wrong)) end
-end
-judge.folder = judge.repository
-
-function judge.command(session, row, need)
-  if need.default and not substitute.split(need.default) then
-    fail(session, deeper(at(row), "default"), "the default is an empty command")
-  end
-end
-
-local function need_of(session, here, name, value)
-  local row = session:row(value)
-  if not row or row.kind ~= "type" then
-    return fail(session, here, ("the parameter `%s` takes a type such as text {}, not %s")
-      :format(say.plain(name), row and "`" .. row.word .. "`" or say.describe(value)))
-  end
-  if not name:match("^%a[%w_]*$") or #name > 40 then
-    return fail(session, here,
-      ('"%s" is no name of a parameter; letters, digits and _, starting with a letter')
-      :format(say.plain(name)))
-  end
-  if taken[name] then
-    return fail(session, here, ("`%s` is an option of moonbox run itself; name the parameter otherwise")
-      :format(name))
-  end
-  local need = checker.fields(session, at(row), row.word, row.args, {}, row.word ~= "choice")
-  need.name, need.kind, need.line, need.sequence = name, row.word, row.line, row.sequence
-  if judge[row.word] then judge[row.word](session, row, need) end
-  return need
-end
-
-function M.needs(session, here, value)
-  if not values.is_table(session, value) then
-    return fail(session, here, "`needs` takes names and types, { repo = text {} }, not "
-      .. say.describe(value))
-  end
-  local out, places = {}, {}
-  for _, name in ipairs(checker.sorted_names(value)) do
-    if not session:is_unknown(value[name]) then
-      local need = need_of(session, deeper(here, name), name, value[name])
-      if need then out[#out + 1] = need end
-    end
-  end
-  for _, item in ipairs(values.items(session, here, value)) do
-    fail(session, deeper(here, item.index), "a parameter needs a name: name = text {}")
-  end
-  table.sort(out, function(a, b) return a.sequence < b.sequence end)
-  for _, need in ipairs(out) do
-    need.sequence = nil
-    if need.at and places[need.at] then
-      fail(session, deeper(here, need.name), ('"%s" is where `%s` is shown already')
-        :format(need.at, places[need.at]))
-    end
-    if need.at then places[need.at] = need.name end
-  end
-  return out
-end
-
 -- Steps -----------------------------------------------------------------------------------------------------
-
--- Reports names in `text` that are no parameters. `list` allows a command's several arguments.
-local function check_names(session, here, text, needs, list)
-  local used, why = substitute.names(text)
-  if not used then return fail(session, here, say.plain_sentence(why)) end
-  local known = checker.sorted_names(needs)
-  for _, name in ipairs(used) do
-    local need = needs[name]
-    if not need then
-      local near = suggest.nearest(name, known)
-      fail(session, here, ("there is no parameter `$%s`%s"):format(name,
-        near and "; did you mean `$" .. near .. "`?" or #known == 0 and "; the pipeline has no `needs`"
-        or ""))
-    elseif need.kind == "command" and not (list and substitute.alone(text)) then
-      fail(session, here,
-        ("`$%s` is a command of several arguments, so it stands alone as one argument of `run`")
-        :format(name))
-    end
-  end
-end
 
 local function run_of(session, here, value, needs)
   if type(value) == "string" then
@@ -145,7 +26,7 @@ local function run_of(session, here, value, needs)
   if not out then return nil end
   if next(value) == nil then return fail(session, here, "`run` is empty; its first item is the program") end
   if out[1] == "" then fail(session, deeper(here, 1), "`run` names no program; its first item is empty") end
-  for i, text in ipairs(out) do check_names(session, deeper(here, i), text, needs, true) end
+  for i, text in ipairs(out) do needs_of.check_names(session, deeper(here, i), text, needs, true) end
   return out
 end
 
@@ -187,7 +68,7 @@ local function step_of(session, row, needs)
     ["step limits"] = function(here, value) return step_limits(session, here, value) end,
   }, true)
   for name, text in pairs(out.env or {}) do
-    check_names(session, deeper(at(row, "env"), name), text, needs)
+    needs_of.check_names(session, deeper(at(row, "env"), name), text, needs)
   end
   local run, body = row.args.run, row.args["do"]
   if run == nil and body == nil then
@@ -230,7 +111,7 @@ local function patch_of(session, row, steps)
   end
   local known = {}
   for i, step in ipairs(steps) do known[i] = step.name end
-  if out.since and not in_choices(known, out.since) then
+  if out.since and not needs_of.in_choices(known, out.since) then
     fail(session, deeper(at(row), "since"), ('there is no step "%s"%s'):format(say.plain(out.since),
       suggest.tail(out.since, known)))
   end

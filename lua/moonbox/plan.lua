@@ -69,6 +69,15 @@ local function env_of(env)
   return out
 end
 
+local function parameters_of(data)
+  local out
+  for _, one in ipairs(data.parameters or {}) do
+    out = out or {}
+    out[one.name] = one.value
+  end
+  return out
+end
+
 local function has(list, value)
   for _, item in ipairs(list or {}) do
     if item == value then return true end
@@ -125,14 +134,17 @@ function M.compile(data, host)
     rlimits = rlimits_of(limits, data.limits.open_files),
     limits = limits,
     env = env_of(data.env), cwd = start_of(mounts),
-    hooks = data.hooks, receivers = data.receivers,
+    hooks = data.hooks, receivers = data.receivers, parameters = parameters_of(data),
   }
 end
 
---- Begins to load a policy argument, beside this process. Returns a function that returns its plan, or nil and
--- diagnostics; and, behind a plan and nil, what is known of the policy's files (moonbox.policy, begin).
-function M.begin(argument)
-  local finish = require("moonbox.policy").begin(argument, { cached = true })
+--- Begins to load a policy argument, beside this process. Options: `parameters` and `own`, as of moonbox.policy.begin.
+-- Returns a function that returns its plan, or nil and diagnostics; and, behind a plan and nil, what is known of the
+-- policy's files (moonbox.policy, begin).
+function M.begin(argument, options)
+  options = options or {}
+  local finish = require("moonbox.policy").begin(argument, { cached = true, parameters = options.parameters,
+    own = options.own })
   return function()
     local data, diagnostics, files = finish()
     if not data then return nil, diagnostics end
@@ -142,8 +154,8 @@ function M.begin(argument)
 end
 
 --- The same, waited for: what most callers want.
-function M.load(argument)
-  return M.begin(argument)()
+function M.load(argument, options)
+  return M.begin(argument, options)()
 end
 
 local function copy(value)

@@ -9,6 +9,7 @@
 --     otherwise, from = "FILE:LINE" of what holds otherwise, requests, bandwidth, dns, resolver, hosts },
 --   limits = { …, hold = {} }, limits_from = { cpus = "FILE:LINE" }, process = {}, env = {},
 --   hooks = { { name, file, line, path } }, receivers = { name = { "/program", … } },
+--   parameters = { { name, value = its text, from = "FILE:LINE" } } or nil,
 --   from = { ["limits.cpus"] = "FILE:LINE" } }                      -- `from` only when asked for with
 -- `lines` Merging: the base's file rows come first and the policy's lie over them; the policy's network rows
 -- come first, so that they win; limits, process and env are overridden key by key.
@@ -44,6 +45,7 @@ local function part_of(session, row)
     end
     args[name] = nil
   end
+  args.needs = nil -- moonbox.parameters
   local fields = checker.fields(session, here, "policy", args,
     { network = network, hooks = section "hooks", receivers = section "receivers" }, true)
   for name, value in pairs(fields) do out[name] = value end
@@ -120,39 +122,45 @@ local function load_row(session, path, label, text)
   return (session:load(path, label, "policy", text))
 end
 
-local function base_part(session, part)
-  if not part.extends then return nil end
+-- The row of the policy that this one extends, or nil.
+local function base_row(session, row)
+  local extends = row.args.extends
+  if type(extends) ~= "string" then return nil end
   local where = require "moonbox.where"
   local policies = require "moonbox.policies"
-  local at = where.at(part.row, "extends")
-  local path, label = policies.find(part.extends, directory_of(part.row.file.path))
+  local at = where.at(row, "extends")
+  local path, label = policies.find(extends, directory_of(row.file.path))
   if not path then return where.fail(session, at, "`extends`: " .. label) end
-  local row = load_row(session, path, label)
-  if not row then return nil end
-  local base = part_of(session, row)
-  if base.extends then
+  local base = load_row(session, path, label)
+  local again = base and base.args.extends
+  if type(again) == "string" then
     where.fail(session, at, ('`extends` goes one level deep, and "%s" extends "%s" itself; extend that')
-      :format(part.extends, base.extends))
+      :format(extends, again))
   end
   return base
 end
 
---- Evaluates, checks and merges in this process: only for use inside core.sacrifice, and by specs.
+--- Evaluates, checks and merges in this process: only for use inside core.sacrifice, and by specs. The values of
+-- parameters are those of the session.
 -- Returns the data or nil; the session then holds the diagnostics.
 function M.evaluate(session, path, label, text)
   local before = #session.diagnostics
   local row = load_row(session, path, label, text)
   if not row then return nil end
+  local base = base_row(session, row)
+  local parameters = require("moonbox.parameters").fill(session, row, base)
   local part = part_of(session, row)
-  local data = merge(session, base_part(session, part), part)
+  local data = merge(session, base and part_of(session, base), part)
+  data.parameters = parameters
   if #session.diagnostics > before then return nil end
   return data
 end
 
---- A session that finds groups among the shipped ones.
+--- A session that finds groups among the shipped ones. Options: as of M.begin.
 function M.session(options)
   local loader = require "moonbox.loader"
-  local given = { lines = options and options.lines }
+  options = options or {}
+  local given = { lines = options.lines, parameters = options.parameters, partial = options.partial, own = options.own }
   function given.group(_, kind, name) return require("moonbox.policies").find_group(kind, name) end
   return loader.session(given)
 end
@@ -208,23 +216,29 @@ local function evidence(lines)
 end
 
 --- Begins to load a policy: a path or a shipped name. Returns a function that returns its data, or nil and diagnostics
--- in file order ({ file, line, text }, …; `line` is nil when there is no file). `options.lines` adds `from`, the line
--- of every key; `options.cached` may answer from moonbox.policy_cache, and the data is then followed by nil and what
--- core.head_start.keep is to know of the files.
+-- in file order ({ file, line, text }, …; `line` is nil when there is no file; `usage` where a parameter's value is
+-- wrong and not the file). `options.lines` adds `from`, the line of every key; `options.cached` may answer from
+-- moonbox.policy_cache, and the data is then followed by nil and what core.head_start.keep is to know of the files;
+-- `options.parameters` are the values of parameters, name -> text; `options.own` are names of other options, for
+-- did-you-mean; with `options.partial` a parameter without a value is none of the mistakes, and what depends on it is
+-- not checked: the data is then of no other use.
 function M.begin(argument, options)
   local policies = require "moonbox.policies"
   local path, label = policies.find(argument)
   if not path then
     return function() return nil, { { file = argument, text = label } } end
   end
-  local place = options and options.cached and require("moonbox.policy_cache").place(path, label)
+  local place = options and options.cached and require("moonbox.policy_cache").place(path, label, options.parameters)
   local text, files
   if place then text, files = require("moonbox.policy_cache").find(place) end
   local kept = text and json.decode(text)
   if kept then
     return function() return kept, nil, evidence(files) end
   end
-  local finish = M.begin_sacrificed(label, options, function(session) return M.evaluate(session, path, label) end)
+  local finish = M.begin_sacrificed(label, options, function(session)
+    local data = M.evaluate(session, path, label)
+    return options and options.partial and data and { name = data.name } or data
+  end)
   return function()
     local data, diagnostics, read = finish()
     if data and place then require("moonbox.policy_cache").keep(place, read, json.encode(data)) end
@@ -244,6 +258,20 @@ function M.load_group(path)
     if row then require("moonbox.network_rows").group_names(session, row) end
     return row and { name = row.name }
   end)
+end
+
+--- The exit code for diagnostics: a policy is wrong (65), or only the values that it was given are (64).
+function M.code(diagnostics)
+  for _, d in ipairs(diagnostics) do
+    if not d.usage then return 65 end
+  end
+  return 64
+end
+
+--- Tells diagnostics on stderr, and returns the exit code.
+function M.complain(diagnostics)
+  for _, d in ipairs(diagnostics) do require("moonbox.core").sys.write(2, M.format(d) .. "\n") end
+  return M.code(diagnostics)
 end
 
 --- One diagnostic as its line of output: `FILE:LINE: sentence`, or `moonbox: sentence` without a file's line.

@@ -33,8 +33,9 @@ local function program()
 end
 
 --- The place of a policy's entry, or nil where nothing is kept: under another program than moonbox, whose modules may
--- change beneath it, or without a state directory. `path` and `label` as policies.find returns them.
-function M.place(path, label)
+-- change beneath it, or without a state directory. `path` and `label` as policies.find returns them;
+-- `parameters` are the values that the policy is given.
+function M.place(path, label, parameters)
   local identity = program()
   local root = identity and require("moonbox.task").root()
   local stat = root and sys.lstat(root)
@@ -45,9 +46,15 @@ function M.place(path, label)
   for _, name in ipairs { "HOME", "XDG_STATE_HOME", "MOONBOX_STATE" } do
     head[#head + 1] = name .. "=" .. (os.getenv(name) or "")
   end
+  local given = {}
+  for name, value in pairs(parameters or {}) do given[#given + 1] = { name, value } end
+  table.sort(given, function(a, b) return a[1] < b[1] end)
+  -- As JSON, no value can be taken for the end of another.
+  if #given > 0 then head[#head + 1] = require("moonbox.json").encode(given) end
   local text = table.concat(head, "\t")
   if text:find("\n", 1, true) then return nil end
-  return { directory = root .. "/cache", file = root .. "/cache/" .. name_of(path .. "\t" .. label), head = text }
+  local name = name_of(table.concat({ path, label, given[1] and head[#head] }, "\t"))
+  return { directory = root .. "/cache", file = root .. "/cache/" .. name, head = text }
 end
 
 --- The text that was kept and the lines "IDENTITY PATH\n" of the files that it came of, or nil.

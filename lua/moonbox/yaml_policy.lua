@@ -13,7 +13,8 @@
 --
 -- `files` and `network` are a mapping, read in the order of the text, or a list of mappings with one word
 -- each, for words that come more than once. A row with keys of its own names its list `paths`, `names` or
--- `ports`. Units are written behind the number. Hooks are functions and need Lua.
+-- `ports`. Parameters are written as `needs: { name: text, level: { number: { default: 2 } } }`. Units are written
+-- behind the number. Hooks are functions and need Lua.
 local loader = require "moonbox.loader"
 local say = require "moonbox.say"
 local suggest = require "moonbox.suggest"
@@ -89,7 +90,7 @@ local function with_group(ctx, item, line)
   return ctx.session:group(ctx.file, line, kind, name)
 end
 
-local list_key = { files = "paths", network = "names" }
+local list_key = { files = "paths", network = "names", needs = "words" }
 
 -- A row's token. Its list is the whole value, or stands under `paths`, `names` or `ports` beside its keys.
 local function row_of(ctx, section, entry, node, line)
@@ -170,6 +171,26 @@ local function section_of(ctx, section, node)
   return out, lines
 end
 
+-- The parameters: `name: text`, or `name: { text: { default: x } }`; the words of a choice stand under `words`.
+local function needs_of(ctx, node)
+  if node.kind ~= "mapping" then return value_of(ctx, node) end
+  local out, lines, seen = {}, { line = node.line, keys = {}, items = {} }, {}
+  for _, pair in ipairs(node) do
+    local name, inner = key_of(ctx, pair, seen), pair.value
+    local one = inner.kind == "mapping" and #inner == 1 and inner[1].key.kind == "scalar" and inner[1]
+    local word = one and one.key.text or inner.kind == "scalar" and inner.text
+    local entry = word and vocabulary.callable(word, "policy")
+    if name and entry and entry.kind == "type" then
+      local fields = one and one.value or { kind = "mapping", line = inner.line }
+      out[name] = row_of(ctx, "needs", entry, fields, pair.key.line)
+    elseif name then
+      out[name] = value_of(ctx, inner)
+    end
+    if name then lines.keys[name] = { line = pair.key.line } end
+  end
+  return out, lines
+end
+
 local function policy_row(ctx, root)
   local args, lines, name, seen = {}, { line = root.line, keys = {}, items = {} }, nil, {}
   for _, pair in ipairs(root) do
@@ -181,7 +202,9 @@ local function policy_row(ctx, root)
         "`on` holds functions; a policy with hooks is written in Lua")
     elseif key then
       local value, below
-      if list_key[key] then
+      if key == "needs" then
+        value, below = needs_of(ctx, pair.value)
+      elseif list_key[key] then
         value, below = section_of(ctx, key, pair.value)
       else
         value, below = value_of(ctx, pair.value)

@@ -52,6 +52,21 @@ describe("a head start", function()
     end
   end)
 
+  it("is not taken for other values of the policy's parameters, nor is what its file came to with them", function()
+    local other = box.home .. "/other"
+    box.shell(("mkdir -p %s && echo other > %s/file && chmod a+rX %s %s/file"):format(other, other, other, other))
+    write(policy, ([[return policy "p" { extends = "base", needs = { dir = text { default = "%s" } },
+      files = { storage = "memory", bind { "$dir", at = "/mnt/given" } } }]]):format(hosted))
+    sys.sleep(3.5) -- younger files are not kept (moonbox.policy_cache)
+    for _ = 1, 3 do
+      assert.equal("shown\n", exec().stdout)
+      assert.equal("other\n", exec(nil, { "--policy", policy, "--dir=" .. other }).stdout)
+    end
+    local typo = exec(nil, { "--policy", policy, "--dri=" .. other })
+    assert.same({ 64, "" }, { typo.code, typo.stdout })
+    assert.matches('p.lua:1: the policy "p" has no parameter --dri; did you mean --dir?', typo.stderr, 1, true)
+  end)
+
   it("is not used when the policy says something else", function()
     assert.equal("shown\n", exec().stdout)
     assert.equal("shown\n", exec().stdout)

@@ -1,8 +1,9 @@
 --- `moonbox check FILE…`: reads policies and pipelines and says what is wrong with them, all at once.
 local M = {
   about = "reads policies and pipelines and says everything that is wrong with them",
-  usage = "moonbox check [--json] FILE...",
-  options = { { "--json", "prints one JSON array of { file, line, text }" } },
+  usage = "moonbox check [--json] FILE... [--NAME=VALUE]…",
+  options = { { "--json", "prints one JSON array of { file, line, text }" },
+    { "--NAME=VALUE", "a value of a policy's parameter; what needs one that is not given is not checked" } },
 }
 
 --- The container word that a file returns, by its text: pipelines and policies are both Lua. Comments and
@@ -17,8 +18,9 @@ function M.kind(path)
   return "policy"
 end
 
---- The diagnostics of one file or shipped name: an array, empty when nothing is wrong.
-function M.diagnostics(argument)
+--- The diagnostics of one file or shipped name: an array, empty when nothing is wrong. `options` as of
+-- moonbox.policy.begin.
+function M.diagnostics(argument, options)
   local data, diagnostics
   local kind = M.kind(argument)
   if kind == "pipeline" then
@@ -26,14 +28,19 @@ function M.diagnostics(argument)
   elseif kind == "group" then
     data, diagnostics = require("moonbox.policy").load_group(argument)
   else
-    data, diagnostics = require("moonbox.policy").load(argument)
+    options = options or {}
+    options.partial = true
+    data, diagnostics = require("moonbox.policy").load(argument, options)
   end
   return data and {} or diagnostics
 end
 
+local KINDS = { json = "flag" }
+
 function M.run(args)
   local sys = require("moonbox.core").sys
-  local o, rest = require("moonbox.cli.options").parse(args, { json = "flag" })
+  local parser = require "moonbox.cli.options"
+  local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest == 0 then
     sys.write(2, "moonbox: " .. (o and "check needs a file; usage: " .. M.usage or rest) .. "\n")
     return 64
@@ -41,11 +48,11 @@ function M.run(args)
   local json = require "moonbox.json"
   local all = json.array {}
   for _, argument in ipairs(rest) do
-    for _, d in ipairs(M.diagnostics(argument)) do all[#all + 1] = d end
+    for _, d in ipairs(M.diagnostics(argument, parser.for_plan(o, KINDS))) do all[#all + 1] = d end
   end
   if o.json then sys.write(1, json.encode(all, { pretty = true }) .. "\n") end
   for _, d in ipairs(o.json and {} or all) do sys.write(2, require("moonbox.policy").format(d) .. "\n") end
-  return #all > 0 and 65 or 0
+  return #all > 0 and require("moonbox.policy").code(all) or 0
 end
 
 return M

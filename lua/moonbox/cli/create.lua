@@ -1,28 +1,25 @@
 --- `moonbox create`: a sandbox that stays, with a supervisor of its own.
 local M = {
   about = "creates a sandbox that stays until it is stopped, and prints its id",
-  usage = "moonbox create [--id ID] [--policy P] [--bind HOST[:INSIDE][:rw]]…",
+  usage = "moonbox create [--id ID] [--policy P] [--NAME=VALUE]… [--bind HOST[:INSIDE][:rw]]…",
   options = {
     { "--id ID", "lower-case letters, digits and -, at most 40; random when left out" },
     { "--policy P", "a shipped policy's name or a file; `offline` when left out" },
+    require("moonbox.cli.options").PARAMETER,
     { "--bind H[:I][:rw]", "shows the host's H at I, read-only unless `:rw`; may be repeated" },
   },
 }
 
-local BAD_POLICY = 65
+local KINDS = { id = "value", policy = "value", bind = "list" }
 
 function M.run(args)
   local by_id = require "moonbox.by_id"
-  local options, rest = require("moonbox.cli.options").parse(args, { id = "value", policy = "value", bind = "list" })
+  local parser = require "moonbox.cli.options"
+  local options, rest = parser.parse(args, KINDS, { parameters = true })
   if not options then return by_id.fail(by_id.USAGE, rest) end
   if #rest > 0 then return by_id.fail(by_id.USAGE, "create takes no argument " .. rest[1] .. "; usage: " .. M.usage) end
-  local plan, diagnostics = require("moonbox.plan").load(options.policy or "offline")
-  if not plan then
-    for _, d in ipairs(diagnostics) do
-      require("moonbox.core").sys.write(2, require("moonbox.policy").format(d) .. "\n")
-    end
-    return BAD_POLICY
-  end
+  local plan, diagnostics = require("moonbox.plan").load(options.policy or "offline", parser.for_plan(options, KINDS))
+  if not plan then return require("moonbox.policy").complain(diagnostics) end
   for _, text in ipairs(options.bind or {}) do
     local row, why = require("moonbox.bind_option").row(text)
     if not row then return by_id.fail(by_id.USAGE, why) end

@@ -5,12 +5,13 @@ local sys = core.sys
 
 local M = {
   about = "runs one command in a fresh sandbox, or in the one with an id",
-  usage = "moonbox exec [--policy P] [--bind HOST[:INSIDE][:rw]]… [--env NAME[=VALUE]]… [--cwd DIR] [--time SECONDS] "
-    .. "[--tty|--no-tty] [--json] [--] COMMAND…\n"
+  usage = "moonbox exec [--policy P] [--NAME=VALUE]… [--bind HOST[:INSIDE][:rw]]… [--env NAME[=VALUE]]… "
+    .. "[--cwd DIR] [--time SECONDS] [--tty|--no-tty] [--json] [--] COMMAND…\n"
     .. "     or moonbox exec ID [--timeout TIME] [-it|--no-tty] [--env NAME[=VALUE]]… [--cwd DIR] "
     .. "[--user agent] -- COMMAND…",
   options = {
     { "--policy P", "a shipped policy's name or a file; `offline` when left out" },
+    require("moonbox.cli.options").PARAMETER,
     { "--bind H[:I][:rw]", "shows the host's H at I, read-only unless `:rw`; may be repeated" },
     { "--env NAME[=VALUE]", "sets a variable, or passes the caller's on; may be repeated" },
     { "--cwd DIR", "the working directory inside" },
@@ -20,7 +21,7 @@ local M = {
   },
 }
 
-local USAGE, BAD_POLICY, UNAVAILABLE = 64, 65, 69
+local USAGE, UNAVAILABLE = 64, 69
 
 local kinds = { policy = "value", bind = "list", env = "list", cwd = "value", time = "value", tty = "flag",
   ["no-tty"] = "flag", json = "flag" }
@@ -46,13 +47,11 @@ end
 -- The policy is read beside this process, which meanwhile looks at the host. Returns a plan and what is known of the
 -- policy's files, or nil and an exit code.
 local function plan_for(options)
-  local finish = require("moonbox.plan").begin(options.policy or "offline")
+  local finish = require("moonbox.plan").begin(options.policy or "offline",
+    require("moonbox.cli.options").for_plan(options, kinds))
   require("moonbox.sandbox").prepare()
   local plan, diagnostics, files = finish()
-  if not plan then
-    for _, d in ipairs(diagnostics) do sys.write(2, require("moonbox.policy").format(d) .. "\n") end
-    return nil, BAD_POLICY
-  end
+  if not plan then return nil, require("moonbox.policy").complain(diagnostics) end
   for _, text in ipairs(options.bind or {}) do
     local row, why = require("moonbox.bind_option").row(text)
     if not row then
@@ -206,7 +205,8 @@ end
 
 function M.run(args)
   if M.names_sandbox(args) then return run_in(args) end
-  local options, command = require("moonbox.cli.options").parse(args, kinds, { stop_at_command = true })
+  local options, command = require("moonbox.cli.options").parse(args, kinds,
+    { stop_at_command = true, parameters = true })
   if not options then
     say(command)
     return USAGE

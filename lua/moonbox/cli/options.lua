@@ -1,4 +1,4 @@
---- Command line options: `--name value`, `--name=value`, flags, and lists of repeated ones.
+--- Command line options: `--name value`, `--name=value`, flags, lists of repeated ones, and a policy's parameters.
 local M = {}
 
 local function names_of(kinds)
@@ -17,11 +17,21 @@ local function store(options, kind, name, value)
   end
 end
 
+-- `--name=value` of no option: what a policy's parameter is given.
+local function parameter(options, name, value)
+  options.parameters = options.parameters or {}
+  if options.parameters[name] then return nil, "--" .. name .. " is given twice" end
+  options.parameters[name] = value
+  return 1
+end
+
 -- Takes one option at `at`; returns how many arguments it used, or nil and a sentence.
-local function take(options, kinds, args, at)
+local function take(options, kinds, args, at, parameters)
   local name, value = args[at]:match("^%-%-([%w_-]+)=(.*)$")
-  name = name or args[at]:match("^%-%-([%w_-]+)$")
-  local kind = name and kinds[name]
+  local bare = args[at]:match("^%-%-([%w_-]+)$")
+  local kind = kinds[name or bare]
+  if not kind and name and parameters then return parameter(options, name, value) end
+  name = name or bare
   if not kind then
     local word = args[at]:match("^[^=]*"):gsub("%c", "?")
     return nil, ("unknown option %s%s"):format(word, require("moonbox.suggest").tail(word, names_of(kinds)))
@@ -38,7 +48,8 @@ end
 
 --- Parses `args`. `kinds` maps option names to "flag", "value" or "list".
 -- Returns the options and the remaining arguments, or nil and a sentence. With `stop_at_command` everything from `--`
--- on, or from the first argument that is no option, is a command and left alone.
+-- on, or from the first argument that is no option, is a command and left alone. With `parameters` every other
+-- `--name=value` is a parameter's value and comes in options.parameters, name -> text.
 function M.parse(args, kinds, settings)
   local options, rest, at = {}, {}, 1
   local stops = settings and settings.stop_at_command
@@ -48,7 +59,7 @@ function M.parse(args, kinds, settings)
       for i = at + (argument == "--" and 1 or 0), #args do rest[#rest + 1] = args[i] end
       break
     elseif argument:sub(1, 1) == "-" and #argument > 1 then
-      local used, message = take(options, kinds, args, at)
+      local used, message = take(options, kinds, args, at, settings and settings.parameters)
       if not used then return nil, message end
       at = at + used
     else
@@ -58,5 +69,15 @@ function M.parse(args, kinds, settings)
   end
   return options, rest
 end
+
+--- What moonbox.plan.load is to know of options that were parsed with `parameters`.
+function M.for_plan(options, kinds)
+  local own = {}
+  for name in pairs(kinds) do own[#own + 1] = name end
+  return { parameters = options.parameters, own = own }
+end
+
+--- The line of help about parameters.
+M.PARAMETER = { "--NAME=VALUE", "gives the policy's parameter NAME its value" }
 
 return M

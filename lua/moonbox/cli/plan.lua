@@ -1,22 +1,23 @@
 --- `moonbox plan POLICY`: prints exactly what the C core will execute.
 local M = {
   about = "prints the plan of a policy: exactly what will be executed",
-  usage = "moonbox plan [--json] POLICY",
-  options = { { "--json", "prints the plan as JSON (without it too: a plan has no other form)" } },
+  usage = "moonbox plan [--json] POLICY [--NAME=VALUE]…",
+  options = { { "--json", "prints the plan as JSON (without it too: a plan has no other form)" },
+    require("moonbox.cli.options").PARAMETER },
 }
+
+local KINDS = { json = "flag" }
 
 function M.run(args)
   local sys = require("moonbox.core").sys
-  local o, rest = require("moonbox.cli.options").parse(args, { json = "flag" })
+  local parser = require "moonbox.cli.options"
+  local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest ~= 1 then
     sys.write(2, "moonbox: " .. (o and "plan needs one policy; usage: " .. M.usage or rest) .. "\n")
     return 64
   end
-  local plan, diagnostics = require("moonbox.plan").load(rest[1])
-  for _, d in ipairs(plan and {} or diagnostics) do
-    sys.write(2, require("moonbox.policy").format(d) .. "\n")
-  end
-  if not plan then return 65 end
+  local plan, diagnostics = require("moonbox.plan").load(rest[1], parser.for_plan(o, KINDS))
+  if not plan then return require("moonbox.policy").complain(diagnostics) end
   sys.write(1, M.text(plan))
   return 0
 end

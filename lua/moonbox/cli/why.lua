@@ -1,15 +1,18 @@
 --- `moonbox why POLICY HOST[:PORT]`: whether a policy lets a host be reached, and which line says so.
 local M = {
   about = "says whether a policy allows a host, and which line of it decides",
-  usage = "moonbox why [--json] POLICY HOST[:PORT]",
+  usage = "moonbox why [--json] POLICY [--NAME=VALUE]… HOST[:PORT]",
   options = {
     { "HOST[:PORT]", "a name or an address; without a port, all ports; [2001:db8::1]:443 for IPv6" },
+    require("moonbox.cli.options").PARAMETER,
     { "--json", "prints { host, port, allow, answered, decisions } as JSON" },
     { "(ends with)", "0 when it is allowed, on some port if none is given; 1 when it is denied" },
   },
 }
 
-local DENIED, USAGE, BAD_POLICY, INTERNAL = 1, 64, 65, 70
+local DENIED, USAGE, INTERNAL = 1, 64, 70
+
+local KINDS = { json = "flag" }
 
 local function fail(code, text)
   require("moonbox.core").sys.write(2, "moonbox: " .. require("moonbox.sanitise").line(text) .. "\n")
@@ -25,18 +28,16 @@ end
 
 function M.run(args)
   local sys = require("moonbox.core").sys
-  local o, rest = require("moonbox.cli.options").parse(args, { json = "flag" })
+  local parser = require "moonbox.cli.options"
+  local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest ~= 2 then
     return fail(USAGE, o and "why needs a policy and a host; usage: " .. M.usage or rest)
   end
   local why = require "moonbox.why"
   local host, wrong = why.host(rest[2])
   if not host then return fail(USAGE, ('"%s" %s'):format(require("moonbox.say").plain(rest[2]), wrong)) end
-  local plan, diagnostics = require("moonbox.plan").load(rest[1])
-  for _, d in ipairs(plan and {} or diagnostics) do
-    sys.write(2, require("moonbox.policy").format(d) .. "\n")
-  end
-  if not plan then return BAD_POLICY end
+  local plan, diagnostics = require("moonbox.plan").load(rest[1], parser.for_plan(o, KINDS))
+  if not plan then return require("moonbox.policy").complain(diagnostics) end
   local answer, message = why.answer(plan, host)
   if not answer then return fail(INTERNAL, message) end
   sys.write(1, o.json and as_json(answer) or why.text(answer))
