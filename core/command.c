@@ -170,13 +170,15 @@ static _Noreturn void serve_files(const struct command *command, int socket, uin
 }
 
 /* vfork(2) into a control group. */
-__attribute__((noinline)) static pid_t start_in_leaf(const struct command *command, int socket, uint32_t id)
+__attribute__((noinline)) static pid_t start_in_leaf(const struct command *command, int socket, uint32_t id, pid_t *noted)
 {
     const struct clone_args args = {
         .flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)command->leaf};
     long pid = sys_vfork3(&args, sizeof args);
-    if (pid == 0)
+    if (pid == 0) {
+        *noted = getpid();
         execute(command, socket, id);
+    }
     if (pid >= 0)
         return (pid_t)pid;
     errno = (int)-pid;
@@ -185,16 +187,18 @@ __attribute__((noinline)) static pid_t start_in_leaf(const struct command *comma
 
 /* vfork: the child borrows our memory until it executes or ends, and a copy of it would cost more than all that it
  * does. It never returns from this frame, and init's signals are blocked. */
-__attribute__((noinline)) pid_t command_start(const struct command *command, int socket, uint32_t id)
+__attribute__((noinline)) pid_t command_start(const struct command *command, int socket, uint32_t id, pid_t *noted)
 {
     if (command->files) {
         pid_t server = command->leaf >= 0 ? sys_clone3(0, command->leaf, NULL) : fork();
         if (server == 0)
             serve_files(command, socket, id);
-        return server;
+        return *noted = server;
     }
-    pid_t pid = command->leaf >= 0 ? start_in_leaf(command, socket, id) : vfork();
-    if (pid == 0)
+    pid_t pid = command->leaf >= 0 ? start_in_leaf(command, socket, id, noted) : vfork();
+    if (pid == 0) {
+        *noted = getpid();
         execute(command, socket, id);
-    return pid;
+    }
+    return *noted = pid;
 }

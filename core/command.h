@@ -25,7 +25,8 @@ void command_free(struct command *command);
 
 /* Starts it in a child of init: own session, stdio, directory, and execve. Returns the child's pid, or -1 with errno
  * when there can't be one. A later failure is sent on `socket` as WIRE_FAILED and ends the child with 127 (no such
- * program) or 126, as a shell does. Returns when the child has executed or ended. */
-pid_t command_start(const struct command *command, int socket, uint32_t id);
+ * program) or 126, as a shell does. Returns when the child has executed or ended. The pid is in *noted before anything of
+ * the command runs, should the caller end before this returns. */
+pid_t command_start(const struct command *command, int socket, uint32_t id, pid_t *noted);
 
 #endif

@@ -95,7 +95,9 @@ static void start(struct init *init, const struct wire_header *header, char *pay
     struct entry *entry = new_entry(init);
     set_score(init, init->command_score);
     struct subreaper *tree = entry && command.tree ? subreaper_start(&command, init->socket, header->id) : NULL;
-    pid_t pid = tree ? tree->pid : entry && !command.tree ? command_start(&command, init->socket, header->id) : -1;
+    pid_t started, pid = tree ? tree->pid : -1;
+    if (entry && !command.tree)
+        pid = command_start(&command, init->socket, header->id, &started);
     int saved = errno;
     set_score(init, init->own_score);
     if (pid < 0) {
@@ -115,7 +117,7 @@ static void signal_entry(const struct entry *entry, int signal, bool whole)
     pid_t leader = entry->tree ? entry->tree->leader : entry->pid;
     if (entry->tree && whole)
         subreaper_signal(entry->tree, signal);
-    else if (kill(-leader, signal) < 0)
+    else if (leader > 0 && kill(-leader, signal) < 0)
         kill(leader, signal);
 }
 
@@ -173,7 +175,8 @@ static void avenge(const struct init *init, const struct subreaper *tree)
         spared[i] = init->entries[i].pid;
     if (spared || init->n == 0)
         subreaper_avenge(tree, spared, init->n);
-    kill(-tree->leader, SIGKILL);
+    if (tree->leader > 0)
+        kill(-tree->leader, SIGKILL);
     free(spared);
 }
 
@@ -196,6 +199,19 @@ static void report_exit(struct init *init, size_t i, int status, const struct ru
         end();
 }
 
+static void note_state(struct init *init, pid_t pid, int status, const struct rusage *usage)
+{
+    for (size_t i = 0; i < init->n; i++) {
+        if (init->entries[i].pid != pid)
+            continue;
+        if (!WIFSTOPPED(status))
+            report_exit(init, i, status, usage);
+        else if (init->entries[i].tree)
+            subreaper_go_on(init->entries[i].tree);
+        return;
+    }
+}
+
 static void reap(struct init *init)
 {
     struct signalfd_siginfo ignored;
@@ -204,14 +220,10 @@ static void reap(struct init *init)
     for (;;) {
         int status;
         struct rusage usage;
-        pid_t pid = wait4(-1, &status, WNOHANG | __WALL, &usage);
+        pid_t pid = wait4(-1, &status, WNOHANG | WUNTRACED | __WALL, &usage);
         if (pid <= 0)
             return;
-        for (size_t i = 0; i < init->n; i++)
-            if (init->entries[i].pid == pid) {
-                report_exit(init, i, status, &usage);
-                break;
-            }
+        note_state(init, pid, status, &usage);
     }
 }
 

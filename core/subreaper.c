@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Looks at all processes, at most, until none is found alive: whoever starts new ones faster ends with the sandbox. */
-enum { ROUNDS = 64 };
+/* Looks at all processes, at most, until none is found alive: whoever starts new ones faster ends with the sandbox.
+ * It has START_ROUNDS times LOOK_MS to start the command: less than the supervisor's patience with init (CONTROL_ANSWER),
+ * which waits meanwhile. */
+enum { ROUNDS = 64, LOOK_MS = 100, START_ROUNDS = 100 };
 
 enum verdict { UNKNOWN, SPARED, BELOW };
 
@@ -149,6 +152,11 @@ void subreaper_signal(struct subreaper *subreaper, int signal)
     subreaper->killed = true;
 }
 
+void subreaper_go_on(const struct subreaper *subreaper)
+{
+    kill(subreaper->pid, SIGCONT);
+}
+
 void subreaper_avenge(const struct subreaper *subreaper, const pid_t *spared, size_t n)
 {
     const struct target target = {1, subreaper->since, spared, n};
@@ -176,10 +184,10 @@ static _Noreturn void reap(struct subreaper *shared)
 /* It must hold no end of the command's pipes or terminal: their readers wait for the last one to close. */
 static _Noreturn void serve(struct subreaper *shared, const struct command *command, int socket, uint32_t id, int ready)
 {
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_NAME, "moonbox-reaper") < 0)
-        _exit(126);
-    shared->leader = command_start(command, socket, id);
-    int code = shared->leader < 0 ? errno : 0;
+    int code = 0;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_NAME, "moonbox-reaper") < 0 ||
+        command_start(command, socket, id, &shared->leader) < 0)
+        code = errno;
     struct err err;
     if (command->leaf >= 0 && seccomp_forbid_clone3(&err) < 0)
         _exit(126);
@@ -199,9 +207,27 @@ static uint64_t began(pid_t pid)
     return proc >= 0 && read_process(proc, name, &process) ? process.start : 0;
 }
 
+/* Its word on how the start went, an errno; -1 when it was killed before that, or is stopped and stopped again: a tenant
+ * can do both. */
+static int hear(int from, const struct subreaper *shared)
+{
+    struct pollfd polled = {.fd = from, .events = POLLIN};
+    const struct target below = {.parent = shared->pid};
+    int code, ready = 0;
+    for (int round = 0; round < START_ROUNDS && (ready = poll(&polled, 1, LOOK_MS)) <= 0; round++) {
+        kill(shared->pid, SIGCONT);
+        signal_below(&below, SIGCONT);
+    }
+    if (ready > 0 && read(from, &code, sizeof code) == (ssize_t)sizeof code)
+        return code;
+    /* Our child, and not waited for: the pid is still its own. */
+    kill(shared->pid, SIGKILL);
+    return -1;
+}
+
 struct subreaper *subreaper_start(const struct command *command, int socket, uint32_t id)
 {
-    int ends[2], code = EIO;
+    int ends[2];
     struct subreaper *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return NULL;
@@ -213,12 +239,15 @@ struct subreaper *subreaper_start(const struct command *command, int socket, uin
     if (pid == 0)
         serve(shared, command, socket, id, ends[1]);
     shared->pid = pid;
-    code = pid < 0 ? errno : code;
+    int code = pid < 0 ? errno : 0;
     util_close(&ends[1]);
-    if (pid > 0 && read(ends[0], &code, sizeof code) == (ssize_t)sizeof code && code == 0)
-        shared->since = began(shared->pid);
+    if (pid > 0) {
+        shared->since = began(pid);
+        code = hear(ends[0], shared);
+    }
     util_close(&ends[0]);
-    if (code == 0)
+    /* One that was killed has perhaps started the command: it ends with it, as after a kill later on. */
+    if (code <= 0)
         return shared;
     /* One that could not start the command ends by itself and is nobody's entry. */
     subreaper_free(shared);

@@ -28,9 +28,13 @@ struct subreaper {
 };
 
 /* As command_start, below a subreaper of its own; the caller frees it when that process has been waited for. NULL with
- * errno. */
+ * errno. One that was killed by a tenant meanwhile, or stopped and so killed here, is no failure to start: its end is the
+ * command's. */
 struct subreaper *subreaper_start(const struct command *command, int socket, uint32_t id);
 void subreaper_free(struct subreaper *subreaper);
+
+/* It was stopped: nobody outside the sandbox does that, and its command would seem to go on for ever. */
+void subreaper_go_on(const struct subreaper *subreaper);
 
 /* Sends a signal to everything below it; SIGKILL again and again until nothing there lives, and the second time to itself,
  * too. */

@@ -195,6 +195,46 @@ describe("sandboxes by id", function()
     run("destroy", "held")
   end)
 
+  -- Signals each process that holds a command's tree once, as soon as it has its name, mostly before its command begins.
+  local HUNTER = [[
+import os
+hit = set()
+while True:
+    for pid in os.listdir("/proc"):
+        try:
+            if pid.isdigit() and pid not in hit and open("/proc/%%s/comm" %% pid).read() == "moonbox-reaper\n":
+                os.kill(int(pid), %d)
+                hit.add(pid)
+        except OSError:
+            pass
+]]
+
+  it("31: tell how a command ended whose holder is killed or stopped while it starts", function()
+    for _, case in ipairs { { 19, 0, "stopped" }, { 9, 137, "killed" } } do
+      local id = "hunted-" .. case[3]
+      create(id, "--policy", impatient())
+      assert.equal(0, run("exec", id, "--", "sh", "-c", "setsid -f python3 -c '" .. HUNTER:format(case[1])
+        .. "' </dev/null >/dev/null 2>&1").code)
+      for i = 1, 12 do
+        local done = run("exec", id, "--timeout", "2s", "--", "sh", "-c", "sleep 0.2; exit 0")
+        -- A command that was hit itself, a moment after it began, stands still until its time.
+        local hit = case[1] == 19 and done.code == 124
+        assert.same({ hit and 124 or case[2], hit and "moonbox: time limit of 2 s reached\n" or "" },
+          { done.code, done.stderr }, case[3] .. " " .. i)
+      end
+      assert.is_true(is_gone(id, "sleep 0.2"))
+      run("destroy", id)
+    end
+  end)
+
+  it("31: end with a command that stops its holder and then ends", function()
+    create("stopper")
+    local began = os.time()
+    assert.equal(3, run("exec", "stopper", "--timeout", "100s", "--", "sh", "-c", "kill -STOP $PPID; exit 3").code)
+    assert.is_true(os.time() - began < 60)
+    run("destroy", "stopper")
+  end)
+
   it("31: leave none of 200 daemons when they are stopped", function()
     create("daemons", "--policy", impatient())
     assert.equal(0, run("exec", "daemons", "--", "sh", "-c", "for i in $(seq 200); do setsid -f sleep 4338; done").code)
