@@ -81,7 +81,7 @@ bool quick_exec(int argc, char **argv, int *code)
 {
     static const char *const no_env[] = {NULL};
     struct start_request request = {.env = no_env, .cwd = "", .rows = 24, .cols = 80};
-    char folder[PATH_MAX];
+    char folder[PATH_MAX], log[PATH_MAX + 8];
     struct sandbox sandbox;
     struct err err;
     if (argc < 5 || strcmp(argv[1], "exec") != 0 || !is_id(argv[2]) || strcmp(argv[3], "--") != 0 ||
@@ -92,10 +92,14 @@ bool quick_exec(int argc, char **argv, int *code)
         return false;
     sandbox_remote(&sandbox, fd);
     request.argv = (const char *const *)argv + 4;
+    snprintf(log, sizeof log, "%s/logs", folder);
+    request.log = log;
     for (int i = 0; i < STREAMS; i++)
         request.stdio[i] = (struct stdio_request){.kind = STDIO_PASS, .fd = i};
     const struct running *running =
         sandbox_watch_signals(&sandbox, &err) == 0 ? sandbox_start(&sandbox, &request, &err) : NULL;
+    if (running && running->unlogged.code != 0)
+        say(running->unlogged.text);
     if (running)
         *code = watch(&sandbox, running->id);
     else

@@ -154,6 +154,17 @@ static int send_start(struct sandbox *sandbox, struct running *running, const st
     return 0;
 }
 
+/* After the start, so that the command begins meanwhile; none of its output has been read yet. A terminal's screen is no
+ * text: of its command the beginning and the end are kept. */
+static void begin_log(struct running *running, const struct start_request *request)
+{
+    running->log = command_log_open(request->log, request->argv, &running->unlogged);
+    for (int i = STREAM_STDOUT; i < STREAMS && !request->pty; i++) {
+        running->streams[i].copy = running->log;
+        running->streams[i].copy_as = i;
+    }
+}
+
 struct running *sandbox_start(struct sandbox *sandbox, const struct start_request *request, struct err *err)
 {
     struct running *running = calloc(1, sizeof *running);
@@ -179,6 +190,8 @@ struct running *sandbox_start(struct sandbox *sandbox, const struct start_reques
         util_close(&theirs[i]);
     running->next = sandbox->commands;
     sandbox->commands = running;
+    if (result == 0 && request->log)
+        begin_log(running, request);
     if (result == 0)
         return running;
     sandbox_forget(sandbox, running);
@@ -196,6 +209,7 @@ void sandbox_forget(struct sandbox *sandbox, struct running *running)
         stream_free(&running->streams[i]);
     if (running->leaf)
         leaves_release(running->leaf);
+    command_log_close(running->log);
     free(running);
 }
 

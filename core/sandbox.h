@@ -20,6 +20,8 @@ struct running {
     uint32_t id;
     pid_t inside; /* its pid in the sandbox */
     struct stream streams[STREAMS];
+    struct command_log *log; /* owned; NULL none */
+    struct err unlogged;     /* why there is none, where one was wanted; code 0 */
     bool exited, failed;
     bool last;        /* the sandbox ends with it */
     double exited_at; /* monotonic seconds */
@@ -106,10 +108,11 @@ struct start_request {
     struct stdio_request stdio[STREAMS];
     bool pty; /* stdin and stdout then pass through it; stderr is not used */
     int rows, cols;
-    bool last;      /* the sandbox ends with it: its end then runs beside what the supervisor still does */
-    bool files;     /* argv is a request about files (core/files), no program */
-    bool tree;      /* all that it starts can be ended with it: sandbox_end */
-    double seconds; /* to a supervisor: the command's time; 0 no limit of its own */
+    bool last;       /* the sandbox ends with it: its end then runs beside what the supervisor still does */
+    bool files;      /* argv is a request about files (core/files), no program */
+    bool tree;       /* all that it starts can be ended with it: sandbox_end */
+    double seconds;  /* to a supervisor: the command's time; 0 no limit of its own */
+    const char *log; /* the folder of core/command_log; NULL none. A pty's command has its beginning and end there */
 };
 
 /* A sandbox that another process supervises, through its control socket (taken): commands can be started in it and

@@ -216,6 +216,21 @@ static bool pty_is_quiet(const struct running *running)
     return !running->pty || util_monotonic() > running->exited_at + PTY_GRACE;
 }
 
+static void end_of_log(struct running *running)
+{
+    int status = running->result.status;
+    struct command_log_end end = {.overran = running->result.overran, .sentence = ""};
+    if (running->failed)
+        end.sentence = running->failure.text;
+    if (!running->failed && WIFSIGNALED(status))
+        end.signal = WTERMSIG(status);
+    end.code = running->failed ? running->failure.exit_code : end.signal ? 128 + end.signal : WEXITSTATUS(status);
+    command_log_end(running->log, &end);
+    command_log_close(steal_ptr(&running->log));
+    for (int i = 0; i < STREAMS; i++)
+        running->streams[i].copy = NULL;
+}
+
 /* A command that has ended is reported once what it wrote has been carried; what its orphans still write is not
  * waited for. */
 static bool finished(struct running *running, struct event *event)
@@ -231,6 +246,8 @@ static bool finished(struct running *running, struct event *event)
         if (stream->from >= 0 || (stream->pending_length > 0 && stream->to >= 0))
             return false;
     }
+    if (running->log)
+        end_of_log(running);
     *event = (struct event){.kind = EVENT_EXIT, .running = running};
     return true;
 }

@@ -198,6 +198,7 @@ static void read_more(struct stream *stream, const char **seen, size_t *seen_len
         return;
     }
     stream->last_bytes -= stream->last ? (size_t)got : 0;
+    command_log_output(stream->copy, stream->copy_as, buffer, (size_t)got);
     if (stream->observe) {
         *seen = buffer;
         *seen_length = (size_t)got;

@@ -6,6 +6,7 @@
 #ifndef MOONBOX_STREAM_H
 #define MOONBOX_STREAM_H
 
+#include "command_log.h"
 #include "err.h"
 #include "kept.h"
 
@@ -26,6 +27,8 @@ struct stream {
     struct kept kept;   /* of output: all of it when captured; of a log its tail */
     uint64_t unwritten; /* bytes that a caller's descriptor did not take */
     bool capture, log, feed, observe;
+    struct command_log *copy; /* borrowed: what is read goes there as well, as stream `copy_as`; NULL none */
+    int copy_as;
     bool last; /* only `last_bytes` more are read */
     size_t last_bytes;
     char *pending; /* read and not yet written; STREAM_CHUNK bytes, owned */

@@ -153,7 +153,8 @@ static int decode_stdio(lua_State *L, int index, const char *key, int fd, struct
     return log && io->fd < 0 ? err_sys(err, "open the log %s", log) : 0;
 }
 
-/* sandbox:start{ argv=, env=, cwd=, stdin=, stdout=, stderr=, pty=bool, rows=, cols=, last=bool, time=seconds of a remote one }
+/* sandbox:start{ argv=, env=, cwd=, stdin=, stdout=, stderr=, pty=bool, rows=, cols=, last=bool, time=seconds of a remote one,
+ * log=folder }
  *   -> id | nil, message, CODE */
 static int start(lua_State *L)
 {
@@ -171,6 +172,7 @@ static int start(lua_State *L)
         .rows = (int)bind_number_field(L, 2, "rows", 24),
         .cols = (int)bind_number_field(L, 2, "cols", 80),
         .seconds = bind_number_field(L, 2, "time", 0),
+        .log = bind_string_field(L, 2, "log", NULL),
     };
     if (!request.argv[0])
         return luaL_error(L, "field 'argv' is empty");
@@ -217,6 +219,8 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
     for (int i = STREAM_STDOUT; i < STREAMS; i++)
         dropped += stream_dropped(&running->streams[i]);
     bind_set_number(L, "dropped", (double)dropped);
+    if (running->unlogged.code != 0)
+        bind_set_string(L, "unlogged", running->unlogged.text);
     sandbox_forget(sandbox, running);
 }
 

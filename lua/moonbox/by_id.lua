@@ -17,13 +17,15 @@ function M.print(text) return sys().write(1, text) end
 function M.json(value) return M.print(require("moonbox.json").encode(value) .. "\n") end
 
 --- Parses the arguments of a command about one sandbox: options, its id, the arguments behind it. Returns nil and
--- an exit code when they are wrong, which has been said. `settings` as of moonbox.cli.options.
+-- an exit code when they are wrong, which has been said. `extra` arguments come behind the id, or { from, to }. `settings` as of moonbox.cli.options.
 function M.parse(command, args, kinds, extra, settings)
   local given = {}
   for i, argument in ipairs(args) do given[i] = argument == "-f" and kinds.follow and "--follow" or argument end
   local options, rest = require("moonbox.cli.options").parse(given, kinds, settings)
   if not options then return nil, M.fail(M.USAGE, rest) end
-  if #rest ~= 1 + (extra or 0) then
+  local least, most = extra or 0, extra or 0
+  if type(extra) == "table" then least, most = extra[1], extra[2] end
+  if #rest < 1 + least or #rest > 1 + most then
     return nil, M.fail(M.USAGE, ("usage: %s"):format(command.usage))
   end
   if not require("moonbox.sandboxes").valid(rest[1]) then

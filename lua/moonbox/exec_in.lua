@@ -27,9 +27,11 @@ function M.run(id, options, command, environment)
   local tty = terminal and not options["no-tty"]
   if tty then sys.raw(0) end
   local outcome, message, code = box:exec { run = command, env = env, cwd = options.cwd, time = time, tty = tty,
-    stdin = stdio.INHERIT, stdout = stdio.INHERIT, stderr = stdio.INHERIT, signals = true }
+    stdin = stdio.INHERIT, stdout = stdio.INHERIT, stderr = stdio.INHERIT, signals = true,
+    log = not options["no-log"] }
   if tty then sys.cooked() end
   if not outcome then return by_id.fail(code, message) end
+  if outcome.unlogged then by_id.fail(0, outcome.unlogged) end
   if outcome.sentence then by_id.fail(0, outcome.sentence) end
   return outcome.code
 end

@@ -68,13 +68,15 @@ local function outcome(self, call)
   return { code = overran and 124 or exit.code, signal = exit.signal and ("%d"):format(exit.signal) or nil,
     ended_by = exit.ended_by,
     sentence = overran and ("time limit of %g s reached"):format(call.spec.time or 0) or exit.failed,
-    stdout = exit.stdout, stderr = exit.stderr, dropped = exit.dropped or 0, seconds = sys.monotonic() - call.began,
-    usage = { cpu_seconds = exit.cpu_seconds, memory_peak = exit.peak_rss } }
+    stdout = exit.stdout, stderr = exit.stderr, dropped = exit.dropped or 0, unlogged = exit.unlogged,
+    seconds = sys.monotonic() - call.began, usage = { cpu_seconds = exit.cpu_seconds, memory_peak = exit.peak_rss } }
 end
 
 --- Runs a command to its end, beside whatever else runs in the sandbox. `spec`: run (array), env, cwd, stdin,
 -- stdout, stderr, keep, time (seconds; then SIGTERM, and SIGKILL after the policy's grace), tty, on_output(stream,
--- bytes), as for moonbox.sandbox; `signals`, to pass the caller's on. A caller that ends takes the command with it.
+-- bytes), as for moonbox.sandbox; `signals`, to pass the caller's on; `log = false`, to keep no log of it
+-- (moonbox.command_logs; where that can't be written, the outcome's `unlogged` says why). A caller that ends takes the
+-- command with it.
 -- Returns an outcome as moonbox.supervise does, or nil, sentence, exit code when there is no such sandbox.
 function Box:exec(spec)
   local call, message = { spec = spec, began = sys.monotonic() }, nil
@@ -85,7 +87,8 @@ function Box:exec(spec)
   local rows, cols = stdio.size(spec.tty)
   call.id, message = call.running:start { argv = spec.run, env = variables(spec.env), cwd = spec.cwd or "",
     stdin = stdio.input(spec.stdin), stdout = stdio.output(spec.stdout, spec), stderr = stdio.output(spec.stderr, spec),
-    pty = spec.tty, rows = rows, cols = cols, time = spec.time, files = spec.files }
+    pty = spec.tty, rows = rows, cols = cols, time = spec.time, files = spec.files,
+    log = spec.log ~= false and not spec.files and self.path .. "/logs" or nil }
   if not call.id then return nil, absent(self, message) end
   while not call.exit and not call.gone do
     local event, why = call.running:next()

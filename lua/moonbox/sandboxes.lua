@@ -5,6 +5,7 @@
 --                          plan.json      what its supervisor executes
 --                          control        the supervisor's socket (core/control)
 --                          events.jsonl, flows.jsonl, supervisor.log
+--                          logs/          what commands wrote (core/command_log)
 --
 -- A folder appears complete, under its name, with its lock held: it is made beside its place and renamed there. From
 -- then on the state in sandbox.json is true while the lock is held. When it is not, the supervisor has died, and
@@ -70,6 +71,17 @@ function Folder:file(name) return self.path .. "/" .. name end
 --- The folder of `id` as moonbox.record wants it.
 function M.folder(id, path) return setmetatable({ id = id, path = path }, Folder) end
 
+-- The numbers of commands are counted in a file (core/command_log).
+local function make_logs(path)
+  local made, message, code = sys.mkdir(path, PRIVATE_FOLDER)
+  local count
+  if made then count, message, code = sys.append_open(path .. "/count") end
+  if not count then return nil, message, code end
+  made, message, code = count:write(("\0"):rep(8))
+  count:close()
+  return made, message, code
+end
+
 local function fill(path, data, plan)
   local made, message, code = sys.mkdir(path, PRIVATE_FOLDER)
   if not made then return nil, message, code end
@@ -77,7 +89,10 @@ local function fill(path, data, plan)
   local lock
   lock, message, code = sys.lock(path .. "/lock")
   if not lock then return nil, message, code end
-  made, message, code = sys.write_file(path .. "/plan.json", require("moonbox.cli.plan").text(plan), PRIVATE)
+  made, message, code = make_logs(path .. "/logs")
+  if made then
+    made, message, code = sys.write_file(path .. "/plan.json", require("moonbox.cli.plan").text(plan), PRIVATE)
+  end
   if made then made, message, code = records.write(path .. "/sandbox.json", data) end
   if made then return lock end
   lock:close()

@@ -8,7 +8,7 @@ local M = {
   usage = "moonbox exec [--policy P] [--NAME=VALUE]… [--bind HOST[:INSIDE][:rw]]… [--env NAME[=VALUE]]… "
     .. "[--cwd DIR] [--time SECONDS] [--tty|--no-tty] [--json] [--] COMMAND…\n"
     .. "     or moonbox exec ID [--timeout TIME] [-it|--no-tty] [--env NAME[=VALUE]]… [--cwd DIR] "
-    .. "[--user agent] -- COMMAND…",
+    .. "[--user agent] [--no-log] -- COMMAND…",
   options = {
     { "--policy P", "a shipped policy's name or a file; `offline` when left out" },
     require("moonbox.cli.options").PARAMETER,
@@ -17,6 +17,7 @@ local M = {
     { "--cwd DIR", "the working directory inside" },
     { "--time SECONDS", "ends the command after this time; only ever shorter than the policy's" },
     { "--tty, --no-tty", "a terminal of its own; by default when stdin and stdout are terminals" },
+    { "--no-log", "of a sandbox with an id: `moonbox logs` is not to show the command" },
     { "--json", "prints events on stderr, one JSON object a line, `result` last" },
   },
 }
@@ -193,7 +194,8 @@ local function run_in(args)
     args[i] = short[argument] or argument
   end
   local options, command = require("moonbox.cli.options").parse(args, { time = "value", timeout = "value",
-    env = "list", cwd = "value", user = "value", tty = "flag", ["no-tty"] = "flag", stdin = "flag" },
+    env = "list", cwd = "value", user = "value", tty = "flag", ["no-tty"] = "flag", stdin = "flag",
+    ["no-log"] = "flag" },
     { stop_at_command = true })
   if options and #command == 0 then options, command = nil, "exec needs a command; usage: " .. M.usage end
   if not options then
