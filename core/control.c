@@ -241,7 +241,12 @@ static bool handle(struct sandbox *sandbox, struct control_client *client, struc
         forget_frame(control, client);
     else
         drop(control, client);
-    return false;
+    /* Whoever rests looks again, also when the start was refused: that is rare. */
+    if (!sandbox->resting || client->gone)
+        return false;
+    sandbox->resting = false;
+    *event = (struct event){.kind = EVENT_BEGUN};
+    return true;
 }
 
 static void bury(struct sandbox *sandbox)

@@ -55,7 +55,8 @@ struct sandbox {
     uint32_t next_id;
     struct control *control; /* borrowed; NULL: nobody but the caller starts commands */
     bool frozen;
-    bool remote; /* `socket` leads to a supervisor, not to init */
+    bool resting; /* the caller waits for EVENT_BEGUN */
+    bool remote;  /* `socket` leads to a supervisor, not to init */
     bool keeper_gone;
     bool ready; /* init has said so; until then nothing of a tenant has run */
     char why[WIRE_MAX_REPLY + 32];
@@ -72,6 +73,7 @@ enum event_kind {
     EVENT_NOT_STARTED, /* the sandbox could not be set up, nothing has run: `why` */
     EVENT_STARVED,     /* a client's command was killed for want of memory: `running`, `kills`; until sandbox_blame */
     EVENT_REQUEST,     /* a client asks: `client`, `bytes`, until control_reply */
+    EVENT_BEGUN,       /* a client has started a command, the first one since the caller is at rest */
     EVENT_GONE,        /* init has ended, or spoke nonsense: the sandbox is over; `why` */
 };
 

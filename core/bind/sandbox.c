@@ -227,7 +227,7 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
 static void push_event(lua_State *L, struct sandbox *sandbox, const struct event *event)
 {
     static const char *const kinds[] = {"timeout",    "exit",        "output",  "signal",  "usage", "storage",
-                                        "no_gateway", "not_started", "starved", "request", "gone"};
+                                        "no_gateway", "not_started", "starved", "request", "begun", "gone"};
     lua_createtable(L, 0, 8);
     bind_set_string(L, "kind", kinds[event->kind]);
     if (event->running)
@@ -275,6 +275,7 @@ static void push_event(lua_State *L, struct sandbox *sandbox, const struct event
     case EVENT_GONE:
         bind_set_string(L, "why", event->why);
         break;
+    case EVENT_BEGUN:
     case EVENT_TIMEOUT:
         break;
     }
@@ -341,14 +342,23 @@ static int blame(lua_State *L)
     return 0;
 }
 
-/* sandbox:commands() -> how many were started and have not been reported as ended */
+/* sandbox:commands() -> how many were started and have not been reported as ended, how many were started in all */
 static int commands(lua_State *L)
 {
+    const struct sandbox *sandbox = bind_check_sandbox(L);
     lua_Integer n = 0;
-    for (const struct running *r = bind_check_sandbox(L)->commands; r; r = r->next)
+    for (const struct running *r = sandbox->commands; r; r = r->next)
         n++;
     lua_pushinteger(L, n);
-    return 1;
+    lua_pushinteger(L, (lua_Integer)sandbox->next_id);
+    return 2;
+}
+
+/* sandbox:rest(): the next command of a client comes as an event of kind "begun" */
+static int rest(lua_State *L)
+{
+    bind_check_sandbox(L)->resting = true;
+    return 0;
 }
 
 /* sandbox:serve(control): from now on clients of the control socket (core.control.listen) start commands in it, and what
@@ -405,6 +415,7 @@ int bind_sandbox(lua_State *L)
                                        {"serve", serve},
                                        {"blame", blame},
                                        {"commands", commands},
+                                       {"rest", rest},
                                        {"watch_signals", watch_signals},
                                        {"pid", pid},
                                        {"ready", wait_ready},

@@ -17,7 +17,8 @@ function M.print(text) return sys().write(1, text) end
 function M.json(value) return M.print(require("moonbox.json").encode(value) .. "\n") end
 
 --- Parses the arguments of a command about one sandbox: options, its id, the arguments behind it. Returns nil and
--- an exit code when they are wrong, which has been said. `extra` arguments come behind the id, or { from, to }. `settings` as of moonbox.cli.options.
+-- an exit code when they are wrong, which has been said. `extra` arguments come behind the id, or { from, to }.
+-- `settings` as of moonbox.cli.options.
 function M.parse(command, args, kinds, extra, settings)
   local given = {}
   for i, argument in ipairs(args) do given[i] = argument == "-f" and kinds.follow and "--follow" or argument end

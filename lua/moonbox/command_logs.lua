@@ -28,12 +28,13 @@ local function read_from(path, at)
   return text or ""
 end
 
--- The records of a command in a text: an array of { kind, mark, number, time, bytes }, and the bytes that they take. What
--- follows them, if anything, is older and of others.
+-- The records of a command in a text: an array of { kind, mark, number, time, bytes }, and the bytes that they take.
+-- What follows them, if anything, is older and of others.
 local function records(text, mark)
   local out, at = {}, 1
   while true do
-    local kind, found, number, time, length, from = text:match("^([C12E]) (%x+) (%d+) (%d+%.%d+) (%d+)\n()", at)
+    local kind, found, number, time, length, from = text:match("^([C12E]) (%x+) (%d+) (%d+%.%d+) (%d+)\n()",
+      at)
     local after = from and from + length + 1
     if not after or #text < after - 1 or found ~= (mark or found) then return out, at - 1 end
     mark = found
@@ -106,8 +107,9 @@ function taken.E(self, record, out)
   end
   local code, signal, overran, sentence = record.bytes:match("^(%d+) (%d+) (%d) (.*)$")
   self.over = true
-  out[#out + 1] = self:event(record, "ended", { code = tonumber(code), signal = signal ~= "0" and tonumber(signal) or nil,
-    overran = overran == "1" or nil, sentence = sentence ~= "" and sentence or nil, 
+  out[#out + 1] = self:event(record, "ended", { code = tonumber(code),
+    signal = signal ~= "0" and tonumber(signal) or nil, overran = overran == "1" or nil,
+    sentence = sentence ~= "" and sentence or nil,
     seconds = math.floor((record.time - self.began) * 1000 + 0.5) / 1000 })
 end
 
@@ -153,7 +155,8 @@ Reader.__index = Reader
 --- A reader of the logs in `folder`, a path; of the command `only`, if that is a number.
 function M.reader(folder, only)
   local last = latest(folder)
-  return setmetatable({ folder = folder, only = only, seen = math.max(0, last - SLOTS), running = {}, waiting = {} }, Reader)
+  return setmetatable({ folder = folder, only = only, seen = math.max(0, last - SLOTS), running = {},
+    waiting = {} }, Reader)
 end
 
 local function find_new(self)

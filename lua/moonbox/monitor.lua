@@ -244,6 +244,18 @@ local function hold_cpu_time(self, run, use)
     use.cpu_seconds, limits.cpu_time)
 end
 
+--- While nothing but process 1 is in the sandbox, samples come only as often as they are recorded; hooks that ask for
+-- them each second get them each second.
+function M:rest()
+  self.resting = not self.hooks
+  if self.resting and self.next < math.huge then self.next = math.max(self.record_at, self.next) end
+end
+
+function M:wake(now)
+  if self.resting then self.next = math.min(self.next, now + M.PERIOD) end
+  self.resting = nil
+end
+
 --- When to call tick next, in seconds of the monotonic clock.
 function M:due() return math.min(self.next, self.thaw_at) end
 
@@ -263,6 +275,7 @@ function M:tick(run, now)
     self.record_at = now + self.record_period
     self.record_period = math.min(self.record_period * 2, M.RAREST)
   end
+  if self.resting then self.next = math.max(self.record_at, self.next) end
   held_by_kernel(self, run, use, now)
   hold_cpu_time(self, run, use)
   ask(self, run, "usage", for_hook(use, self.box.plan.limits), { usage = plain(use) })

@@ -6,41 +6,21 @@
 -- usage = { cpu_seconds, memory_peak, processes, disk, network = { connections, denied, up, down, cpu_seconds, mode }
 -- of the gateway so far, whose processor time is not in the first cpu_seconds } }.
 local core = require "moonbox.core"
-local disk = require "moonbox.disk"
 local holding = require "moonbox.holding"
+local looks = require "moonbox.looks"
 local memory = require "moonbox.memory"
 
 local sys = core.sys
+local size, plural = looks.size, looks.plural
 
 local M = {}
 
---- Seconds between looks at what can't wait: kills for want of memory, the host's free space.
-M.LOOK = 0.25
-
---- Seconds that init may take to answer. A tenant can hold it up, by stopping a process that init has just made for a
--- command; unanswered questions would pile up until asking blocks, and nothing would watch the memory.
-M.ANSWER = 20
-
 local TICK = 0.1
 local LAST_MEASUREMENT = 300
-local SLOW_PERIOD = 5
 local CODES = { time = 124, cpu_time = 124, memory = 137, disk = 137, killed = 137, stopped = 137 }
 local PLAIN = { interrupted = true, killed = true, stopped = true } -- no limit was broken
-local UNITS = { { "GB", 2 ^ 30 }, { "MB", 2 ^ 20 }, { "kB", 2 ^ 10 } }
-
-local function size(bytes)
-  for _, unit in ipairs(UNITS) do
-    if bytes >= unit[2] then return ("%.4g %s"):format(bytes / unit[2], unit[1]) end
-  end
-  return bytes .. " bytes"
-end
-
 --- The exit code that goes with what ended a sandbox.
 function M.code(ended_by) return CODES[ended_by] or 137 end
-
-local function plural(n, one, many)
-  return ("%d %s"):format(n, n == 1 and one or many)
-end
 
 -- Ends the command: SIGTERM now, everything in the sandbox after the grace, which nobody has who can't move. The
 -- first reason is the one that counts. `value` and `threshold` are what was measured and what the limit is.
@@ -71,7 +51,7 @@ function on.usage(run, event)
   run.usage.processes = event.processes
   run.seen.memory, run.seen.processes, run.seen.cpu_seconds = event.memory, event.processes, event.cpu_seconds
   run.seen.full = event.full ~= "" and event.full or nil
-  run.asked_at = nil
+  looks.answered(run)
   if run.watch_memory and event.memory > limit then
     stop(run, "memory", ("memory limit of %s reached: %s in %s and in memory filesystems"):format(size(limit),
       size(event.memory), plural(event.processes, "process", "processes")), 0, event.memory, limit)
@@ -145,6 +125,9 @@ function on.starved(run, event) memory.starved(run, event) end
 
 function on.timeout() end
 
+-- Of a sandbox by id whose supervisor is at rest: a client has started a command.
+function on.begun(run) looks.begin(run, sys.monotonic()) end
+
 -- A client of a sandbox by id (moonbox.supervisor).
 function on.request(run, event) run.on_request(run, event) end
 
@@ -154,41 +137,6 @@ local function kill_everything(run)
   run.counted.network = run.box.running:network()
   run.box:close()
   run.over = true
-end
-
--- Asks process 1, which is slow where there are many processes: often when nobody else sees the memory, else now and
--- then for the processor time and for what is full. A frozen one can't answer.
-local function sample(run, now)
-  if now < run.sample_at then return end
-  run.sample_at = now + (run.watch_memory and holding.MEMORY_PERIOD or SLOW_PERIOD)
-  if run.box.monitor.frozen then run.asked_at = nil return end
-  if not run.asked_at then
-    run.asked_at = now
-    run.box.running:ask_usage()
-  elseif run.watch_memory and now - run.asked_at > M.ANSWER then
-    stop(run, "killed", ("process 1 of the sandbox has not answered for %g s"):format(M.ANSWER), 0)
-  end
-end
-
--- The host's disk is everybody's: an image grows as it is written to, and must not take the last of it.
-local function look_at_disk(run)
-  local box = run.box
-  local limit = box.plan.limits.disk
-  if disk.headroom(box.plan, box.root) <= 0 then
-    stop(run, "disk", ("the host's disk is down to the %s that must stay free (limits.disk_floor)")
-      :format(size(disk.floor(box.plan, box.root))), 0)
-  end
-  local used = box.disk == "image" and box.running:usage().disk or 0
-  if used > limit and limit < (box.plan.storage.total or 0) then
-    stop(run, "disk", ("disk limit of %s reached: %s in use"):format(size(limit), size(used)), 0, used, limit)
-  end
-end
-
-local function look(run, now)
-  if now < run.look_at then return end
-  run.look_at = now + M.LOOK
-  if run.box.disk ~= "memory" then look_at_disk(run) end
-  if not run.watch_memory then memory.look(run, run.box.running:usage()) end
 end
 
 local function wait_time(run, now)
@@ -206,8 +154,7 @@ function M.turn(run)
       run.limit)
   end
   if run.kill_at and now >= run.kill_at then return kill_everything(run) end
-  sample(run, now)
-  look(run, now)
+  looks.take(run, now)
   run.box.monitor:tick(run, now)
   local event, message = run.box.running:next(wait_time(run, now))
   if not event then return nil, message end
@@ -273,10 +220,8 @@ function M.watch(box, id, spec, began)
   local levels = holding.levels(box.plan, box.groups)
   local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},
     seen = {}, stop = stop, size = size, plural = plural, watch_memory = levels.memory:match("^watched") ~= nil,
-    oom_kills = box.oom_kills, look_at = began + M.LOOK, leaves = box.running:leaves() }
-  local asks = run.watch_memory or box.monitor:due() < math.huge
-  run.sample_at = asks and began or math.huge
-  if box.disk == "memory" and run.watch_memory then run.look_at = math.huge end
+    oom_kills = box.oom_kills, leaves = box.running:leaves() }
+  looks.begin(run, began)
   return run
 end
 

@@ -105,7 +105,7 @@ describe("the logs of a sandbox", function()
     assert.is_true(box.wait_for(function()
       return box.read(out):find("%[1%] %S+ exit 137 after [%d.]+ s: the sandbox was stopped") ~= nil
     end, 20))
-    assert.is_true(box.wait_for(function() return box.shell("pgrep -f 'logs -f " .. made.id .. "'").stdout == "" end, 20))
+    assert.is_true(box.wait_for(function() return box.shell("pgrep -f 'logs [-]f " .. made.id .. "'").stdout == "" end, 20))
   end)
 
   it("say when nobody saw a command's end", function()

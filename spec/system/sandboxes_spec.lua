@@ -215,7 +215,7 @@ while True:
       create(id, "--policy", impatient())
       assert.equal(0, run("exec", id, "--", "sh", "-c", "setsid -f python3 -c '" .. HUNTER:format(case[1])
         .. "' </dev/null >/dev/null 2>&1").code)
-      for i = 1, 12 do
+      for i = 1, 8 do
         local done = run("exec", id, "--timeout", "2s", "--", "sh", "-c", "sleep 0.2; exit 0")
         -- A command that was hit itself, a moment after it began, stands still until its time.
         local hit = case[1] == 19 and done.code == 124
@@ -345,6 +345,36 @@ while True:
     run("exec", "two", "--", "kill", "-9", "-1")
     assert.matches("4323", run("exec", "one", "--", "sh", "-c", "cat /proc/[0-9]*/cmdline").stdout)
     assert.equal(0, run("destroy", "one", "two").code)
+  end)
+
+  -- How often a process has gone to sleep or was made to wait.
+  local function switches(pid)
+    local sum = 0
+    for n in box.read(("/proc/%d/status"):format(pid)):gmatch("ctxt_switches:%s*(%d+)") do sum = sum + tonumber(n) end
+    return sum
+  end
+
+  it("have a supervisor that sleeps while nothing is in them, and looks again when something is", function()
+    local sleep = require("moonbox.core").sys.sleep
+    local policy = box.home .. "/tight.lua"
+    assert(require("moonbox.core").sys.write_file(policy, 'return policy "tight" { extends = "base",\n'
+      .. 'files = { storage = "memory" }, limits = { memory = 64 * MB, grace = 1 * second } }', 384))
+    create("tight", "--policy", policy)
+    assert.equal(0, run("exec", "tight", "--", "true").code)
+    local pid = record("tight").pid
+    sleep(4)
+    local before = switches(pid)
+    sleep(5)
+    assert.is_true(switches(pid) - before <= 5, "woke " .. switches(pid) - before .. " times in 5 s")
+    -- Control: with a process that changes what it takes, it does not sleep.
+    local grow = "x = []\nimport time\nwhile True: x.append(bytearray(b\"x\" * 500000)); time.sleep(0.05)"
+    assert.equal(0, run("exec", "tight", "--", "sh", "-c", "setsid -f python3 -c '" .. grow .. "' </dev/null >/dev/null 2>&1").code)
+    before = switches(pid)
+    sleep(3)
+    assert.is_true(switches(pid) - before >= 5)
+    assert.is_true(box.wait_for(function() return record("tight").state == "ended" end, 60))
+    assert.equal("memory", record("tight").ended_by)
+    run("destroy", "tight")
   end)
 
   it("take other network rows while they run, but for what their gateway can't take on", function()
