@@ -1,5 +1,6 @@
 #include "control_parts.h"
 
+#include "failpoint.h"
 #include "util.h"
 
 #include <errno.h>
@@ -165,7 +166,9 @@ static bool is_welcome(const struct control *control, int fd)
 static struct control_client *accept_client(struct control *control)
 {
     cleanup_fd int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 || !is_welcome(control, fd) || control->n_clients >= CONTROL_CLIENTS)
+    struct err ignored;
+    if (fd < 0 || failpoint("exec", "take the client", &ignored) < 0 || !is_welcome(control, fd) ||
+        control->n_clients >= CONTROL_CLIENTS)
         return NULL;
     struct control_client *client = calloc(1, sizeof *client);
     if (!client)

@@ -5,6 +5,7 @@
  * socket and block the supervisor, which must keep time whatever happens inside. */
 #include "control_parts.h"
 
+#include "failpoint.h"
 #include "util.h"
 
 #include <errno.h>
@@ -133,7 +134,8 @@ bool control_start(struct sandbox *sandbox, struct control_client *client)
                                     .cols = start.cols};
     if (!env)
         err_sys(&err, "start a command");
-    if (!env || give_stdio(sandbox, client, stdio, &request, &err) < 0 ||
+    if (!env || failpoint("exec", "pass the command on", &err) < 0 ||
+        give_stdio(sandbox, client, stdio, &request, &err) < 0 ||
         start_for(sandbox, client, &start, &request, &err) < 0)
         refuse(sandbox->control, client, 125, &err);
     return true;

@@ -36,7 +36,7 @@ int failpoint(const char *part, const char *step, struct err *err)
     for (int code = 1; code < 134; code++)
         if (strcmp(err_name(code), action) == 0) {
             errno = code;
-            return err_sys(err, "failpoint");
+            return err_sys(err, "failpoint %s:%s", part, step);
         }
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "command.h"
 #include "factory.h"
+#include "failpoint.h"
 #include "inside.h"
 #include "subreaper.h"
 #include "util.h"
@@ -88,7 +89,8 @@ static void start(struct init *init, const struct wire_header *header, char *pay
 {
     struct command command;
     struct err err = {0};
-    if (command_parse(&command, payload, header->length, fds, &err) < 0) {
+    if (failpoint("exec", "start the command", &err) < 0 ||
+        command_parse(&command, payload, header->length, fds, &err) < 0) {
         reply_failed(init, header->id, err.code, err.text);
         return;
     }

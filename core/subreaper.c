@@ -1,5 +1,6 @@
 #include "subreaper.h"
 
+#include "failpoint.h"
 #include "seccomp.h"
 #include "util.h"
 
@@ -185,10 +186,10 @@ static _Noreturn void reap(struct subreaper *shared)
 static _Noreturn void serve(struct subreaper *shared, const struct command *command, int socket, uint32_t id, int ready)
 {
     int code = 0;
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_NAME, "moonbox-reaper") < 0 ||
-        command_start(command, socket, id, &shared->leader) < 0)
-        code = errno;
     struct err err;
+    if (failpoint("exec", "hold the command's tree", &err) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
+        prctl(PR_SET_NAME, "moonbox-reaper") < 0 || command_start(command, socket, id, &shared->leader) < 0)
+        code = errno;
     if (command->leaf >= 0 && seccomp_forbid_clone3(&err) < 0)
         _exit(126);
     (void)!util_write_all(ready, &code, sizeof code);

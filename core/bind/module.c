@@ -2,6 +2,7 @@
 #include "bind.h"
 
 #include "../arguments.h"
+#include "../failpoint.h"
 #include "../version.h"
 
 #include <lua.h>
@@ -67,6 +68,18 @@ void bind_set_string(lua_State *L, const char *key, const char *string)
     lua_setfield(L, -2, key);
 }
 
+#ifdef MOONBOX_FAILPOINTS
+/* core.failpoint(part, step) -> true | nil, message, CODE */
+static int failpoint_of(lua_State *L)
+{
+    struct err err;
+    if (failpoint(luaL_checkstring(L, 1), luaL_checkstring(L, 2), &err) < 0)
+        return bind_failure(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+#endif
+
 static const struct {
     const char *name;
     int (*push)(lua_State *);
@@ -107,5 +120,9 @@ int luaopen_moonbox_core(lua_State *L)
     lua_pop(L, 1);
     lua_pushstring(L, MOONBOX_VERSION);
     lua_setfield(L, -2, "version");
+#ifdef MOONBOX_FAILPOINTS
+    lua_pushcfunction(L, failpoint_of);
+    lua_setfield(L, -2, "failpoint");
+#endif
     return 1;
 }

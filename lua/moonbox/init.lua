@@ -46,6 +46,8 @@ local function start(folder)
   local path, message = program()
   if not path then return nil, message, NOT_STARTED end
   local said
+  local fine, sentence = require("moonbox.failpoint")("create", "start the supervisor")
+  if not fine then return nil, sentence, NOT_STARTED end
   said, message = core.control.detach(path, { path, "supervise", folder.id, folder.path }, folder.lock,
     folder:file("supervisor.log"))
   if not said then return nil, message, NOT_STARTED end

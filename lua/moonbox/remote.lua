@@ -13,8 +13,9 @@ Box.__index = Box
 --- Exit codes: usage, a host that can't, a sandbox that is not there.
 M.USAGE, M.CANNOT, M.NOT_THERE = 64, 69, 125
 
--- Seconds that a supervisor has to answer, and to end a sandbox after its grace.
-local ANSWER, ENDING = 10, 10
+-- Seconds that a supervisor has to answer, to end a sandbox after its grace, and to end one that is to be destroyed,
+-- where nothing is lost when it is killed.
+local ANSWER, ENDING, DESTROYING = 10, 10, 3
 
 --- The box of an id whose folder exists. It is not looked at: exec finds out whether it runs.
 function M.new(id, path)
@@ -131,7 +132,7 @@ end
 
 -- A supervisor that does not do what it is told to is killed; the rest dies with it.
 local function force(self, data)
-  sandboxes.kill(data)
+  sandboxes.kill(data.pid and data or sandboxes.holder(self.path))
   local till = sys.monotonic() + sandboxes.SETTLE
   repeat
     local found, alive = sandboxes.look(self.id)
@@ -147,7 +148,8 @@ function Box:stop(grace, destroy)
   local data, alive = sandboxes.look(self.id)
   if not data then return nil, alive, M.NOT_THERE end
   if not alive then return true end
-  local wait = (grace or (sandboxes.plan(self.path) or { limits = { grace = 10 } }).limits.grace) + ENDING
+  local wait = (grace or (sandboxes.plan(self.path) or { limits = { grace = 10 } }).limits.grace)
+  wait = wait + (destroy and DESTROYING or ENDING)
   local answer, message, code = sandboxes.ask(self.path, { ask = "stop", grace = grace, destroy = destroy }, wait)
   if not answer and type(code) == "number" then return nil, message, code end
   -- Its lock is let go when its process has gone, a moment after the answer.

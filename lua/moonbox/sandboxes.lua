@@ -11,6 +11,7 @@
 -- then on the state in sandbox.json is true while the lock is held. When it is not, the supervisor has died, and
 -- whoever looks first puts the record right and cleans up (M.reconcile).
 local core = require "moonbox.core"
+local failpoint = require "moonbox.failpoint"
 local json = require "moonbox.json"
 local records = require "moonbox.sandbox_record"
 
@@ -82,17 +83,45 @@ local function make_logs(path)
   return made, message, code
 end
 
+--- Writes who holds the lock of a folder from now on, behind those before: should it stand still, it must be known who
+-- is to be killed. Field 22 of proc(5)'s stat is when a process began; a pid alone may be another's later.
+-- Returns true, or nil, sentence, CODE.
+function M.hold(path)
+  local stat = (sys.read_file("/proc/self/stat", 4096) or ""):match("^.*%)%s(.*)$") or ""
+  local n, started = 2, ""
+  for field in stat:gmatch("%S+") do
+    n = n + 1
+    if n == 22 then started = field end
+  end
+  local file, message, code = sys.append_open(path .. "/lock")
+  if not file then return nil, message, code end
+  local written
+  written, message, code = file:write(("%d %s %s\n"):format(sys.pid(), started, records.boot() or ""))
+  file:close()
+  return written, message, code
+end
+
+--- Who holds the lock of a folder, as a record tells it: { pid, pid_started, boot }, empty when that is not known.
+function M.holder(path)
+  local pid, started, boot = (sys.read_file(path .. "/lock", 4096) or ""):match("(%d+) (%d+) (%S+)\n$")
+  return { pid = tonumber(pid), pid_started = started, boot = boot }
+end
+
 local function fill(path, data, plan)
-  local made, message, code = sys.mkdir(path, PRIVATE_FOLDER)
+  local made, message, code = failpoint("create", "make the folder")
+  if made then made, message, code = sys.mkdir(path, PRIVATE_FOLDER) end
   if not made then return nil, message, code end
   data.place = records.place(path)
   local lock
   lock, message, code = sys.lock(path .. "/lock")
   if not lock then return nil, message, code end
-  made, message, code = make_logs(path .. "/logs")
+  made, message, code = M.hold(path)
+  if made then made, message, code = make_logs(path .. "/logs") end
+  if made then made, message, code = failpoint("create", "write the plan") end
   if made then
     made, message, code = sys.write_file(path .. "/plan.json", require("moonbox.cli.plan").text(plan), PRIVATE)
   end
+  if made then made, message, code = failpoint("create", "write the record") end
   if made then made, message, code = records.write(path .. "/sandbox.json", data) end
   if made then return lock end
   lock:close()
@@ -108,7 +137,8 @@ local function place(data, plan, root)
   local beside, path = root .. "/sandboxes/.new-" .. sys.random_hex(8), M.dir(data.id, root)
   local lock, message, code = fill(beside, data, plan)
   local done
-  if lock then done, message, code = sys.rename(beside, path) end
+  if lock then done, message, code = failpoint("create", "give the folder its name") end
+  if done then done, message, code = sys.rename(beside, path) end
   if done then return setmetatable({ id = data.id, path = path, lock = lock, root = root }, Folder) end
   sys.remove_tree(beside)
   if lock then lock:close() end
@@ -148,12 +178,13 @@ end
 -- The supervisor is dead and its lock is ours: what it left goes, and the record says so.
 local function settle(path, data, root)
   sys.unlink(path .. "/control")
+  if not failpoint("settle", "remove what is left") then return false end
   -- A copy of a folder names what the original has, which may live.
   local clean = data.place ~= records.place(path) or core.control.clean(root .. "/boxes", data.box, M.SETTLE)
   if data.state == "ended" then return clean end
   data.state, data.ended_by, data.ended = "ended", "lost", require("moonbox.record").time()
   data.code, data.sentence = 137, "its supervisor was killed"
-  local written = records.write(path .. "/sandbox.json", data)
+  local written = failpoint("settle", "write the record") and records.write(path .. "/sandbox.json", data)
   local events = written and sys.append_open(path .. "/events.jsonl")
   if events then
     events:write(json.encode { time = data.ended, event = "ended", sandbox = data.id, ended_by = "lost",
@@ -241,8 +272,10 @@ function M.remove(id, root)
   until lock or (code ~= "EWOULDBLOCK" and code ~= "ENOENT") or sys.monotonic() > till
   if not lock then return nil, code == "EWOULDBLOCK" and ("the sandbox %s runs"):format(id) or message end
   local renamed
-  renamed, message = sys.rename(path, gone)
+  renamed, message = failpoint("destroy", "take the folder's name")
+  if renamed then renamed, message = sys.rename(path, gone) end
   lock:close()
+  if renamed then renamed, message = failpoint("destroy", "remove the folder") end
   if not renamed then return nil, message end
   return sys.remove_tree(gone)
 end

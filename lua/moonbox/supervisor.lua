@@ -4,6 +4,7 @@
 -- how that went, serves its control socket, and ends with the sandbox. Commands of clients pass through C alone
 -- (core/control); what is here is everything else: time, limits, the monitor, the record, and what clients ask.
 local core = require "moonbox.core"
+local failpoint = require "moonbox.failpoint"
 local json = require "moonbox.json"
 local records = require "moonbox.record"
 local sandboxes = require "moonbox.sandboxes"
@@ -15,17 +16,6 @@ local M = {}
 
 -- Seconds between looks at whether a sandbox that is being stopped has ended by itself.
 local STOPPING = 0.05
-
--- When this process began, in clock ticks since boot (proc(5), stat field 22): a pid alone may be another's later.
-local function started()
-  local fields = (sys.read_file("/proc/self/stat", 4096) or ""):match("^.*%)%s(.*)$") or ""
-  local n = 2
-  for field in fields:gmatch("%S+") do
-    n = n + 1
-    if n == 22 then return field end
-  end
-  return ""
-end
 
 local function reply(self, client, answer)
   if client then self.control:reply(client, json.encode(answer)) end
@@ -131,7 +121,7 @@ end
 local function on_stop(self, run)
   run.seen.processes = nil -- what was counted before does not tell of what runs now
   self.control:farewell(supervise.code(run.ended_by), run.sentence)
-  save(self, { state = "stopping" })
+  if failpoint("end", "write that it is being stopped") then save(self, { state = "stopping" }) end
 end
 
 -- While it is being stopped: whether nothing is left running, so that the end of the grace need not be waited for.
@@ -168,9 +158,12 @@ local function finish(self, run)
   local sentence = run.sentence or run.gone or run.not_started
   local code = supervise.code(by)
   self.control:farewell(code, sentence or "the sandbox was ended")
-  local closed, message = self.box:close()
+  local closed, message = failpoint("end", "close the sandbox")
+  local ended, why = self.box:close()
+  closed, message = closed and ended, message or why
   local network = require("moonbox.flows").summary(self.folder:file("flows.jsonl"))
   self.record:event("ended", { ended_by = by, sentence = sentence, usage = usage })
+  if not failpoint("end", "write that it has ended") then return 1 end
   save(self, { state = "ended", ended = records.time(), ended_by = by, sentence = sentence, code = code, usage = usage,
     network = network, unclean = not closed and message or nil })
   for _, client in ipairs(self.waiting) do reply(self, client, {}) end
@@ -188,7 +181,9 @@ end
 
 -- Opens the sandbox and its socket. Returns true, or nil, sentence, exit code.
 local function open(self, plan)
-  local message, code
+  local fine, message = failpoint("supervisor", "open the sandbox")
+  local code
+  if not fine then return nil, message, 125 end
   self.box, message, code = require("moonbox.sandbox").open(plan, { signals = true, leaves = true,
     id = self.record.data.box, flows = self.folder:file("flows.jsonl"), on_event = function(event)
       local fields = {}
@@ -196,12 +191,14 @@ local function open(self, plan)
       self.record:event(event.event, fields)
     end })
   if not self.box then return nil, message, code end
-  self.control, message = core.control.listen(self.folder.path, plan.limits.grace)
+  fine, message = failpoint("supervisor", "make the socket")
+  if fine then self.control, message = core.control.listen(self.folder.path, plan.limits.grace) end
   if not self.control then
     self.box:close()
     return nil, message, 125
   end
-  local weak = weakness(self, plan)
+  fine, message = failpoint("supervisor", "look at init")
+  local weak = not fine and message or weakness(self, plan)
   if weak then
     self.box:close()
     return nil, "the sandbox is not what its plan asks for: " .. weak, 125
@@ -209,8 +206,12 @@ local function open(self, plan)
   self.box.running:serve(self.control)
   self.networked = plan.network.mode ~= "none"
   local saved
-  saved, message = self.record:save { state = "running", pid = sys.pid(), pid_started = started(),
-    boot = require("moonbox.sandbox_record").boot(), started = records.time() }
+  saved, message = failpoint("supervisor", "write that it runs")
+  if saved then
+    local holder = sandboxes.holder(self.folder.path)
+    saved, message = self.record:save { state = "running", pid = holder.pid, pid_started = holder.pid_started,
+      boot = holder.boot, started = records.time() }
+  end
   if saved then
     self.record:event("started", { policy = plan.policy, held = require("moonbox.holding").levels(plan) })
     return true
@@ -223,8 +224,10 @@ end
 --- The program `moonbox supervise ID FOLDER`, started by moonbox.create and by nobody else. Returns an exit code.
 function M.main(id, path)
   local self = { folder = sandboxes.folder(id, path), waiting = {} }
-  local data, plan, message
-  data, message = sandboxes.read(path)
+  local data, plan
+  local fine, message = sandboxes.hold(path)
+  if fine then fine, message = failpoint("supervisor", "read the record") end
+  if fine then data, message = sandboxes.read(path) end
   if data then plan, message = sandboxes.plan(path) end
   if plan then self.record, message = records.open(self.folder, { data = data }) end
   local opened, code = nil, 125
