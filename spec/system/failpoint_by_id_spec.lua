@@ -61,10 +61,10 @@ describe("a step by id that fails", function()
 
   local function create(point, action) return run(point, action, "create", "--id", "fp", "--policy", policy) end
 
-  -- Pids of this spec's supervisors and clients that stand still.
+  -- Pids of this run's supervisors and clients that stand still.
   local function standing()
     local out = {}
-    for pid in box.shell("pgrep -f " .. runs.quote(PROGRAM .. " .*" .. "[f]p")).stdout:gmatch("%d+") do out[#out + 1] = pid end
+    for pid in box.shell("pgrep -f " .. runs.quote("[f]p --policy " .. policy)).stdout:gmatch("%d+") do out[#out + 1] = pid end
     for pid in box.shell("pgrep -f " .. runs.quote("[s]upervise fp " .. box.state)).stdout:gmatch("%d+") do out[#out + 1] = pid end
     return out
   end
