@@ -236,16 +236,18 @@ local function add_others(pids, out)
   end
 end
 
--- The pid of a fresh command, by the argument that nobody else has; it may take a moment to be there.
+-- The pid of a fresh command, by the argument that nobody else has; it may take a moment to be there and to settle.
 local function find_fresh(init, argument)
-  local till = sys.monotonic() + FRESH
+  local till, found = sys.monotonic() + FRESH, nil
   repeat
     for _, pid in ipairs(process.inside(process.children(), init)) do
       local arguments = process.read(pid, "cmdline")
-      if arguments and arguments:find(argument, 1, true) then return pid end
+      if arguments and arguments:find(argument, 1, true) then found = pid end
     end
+    if found and process.is_settled(found) then return found end
     sys.sleep(0.005)
   until sys.monotonic() > till
+  return found
 end
 
 -- Starts a command that waits, and looks at it among the others. Returns a function that ends it.

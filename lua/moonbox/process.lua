@@ -111,6 +111,15 @@ function M.sockets(pid)
   return out
 end
 
+--- Whether a process sleeps and has but its standard descriptors open: one that has just been executed opens libraries
+-- and more for a moment.
+function M.is_settled(pid)
+  for _, number in ipairs(sys.list(("/proc/%s/fd"):format(pid)) or {}) do
+    if tonumber(number) > 2 then return false end
+  end
+  return (M.read(pid, "status") or ""):match("State:%s*S") ~= nil
+end
+
 --- pid -> array of its children, as texts, of the whole machine.
 function M.children()
   local out = {}
