@@ -219,7 +219,7 @@ static bool pty_is_quiet(const struct running *running)
 static void end_of_log(struct running *running)
 {
     int status = running->result.status;
-    struct command_log_end end = {.overran = running->result.overran, .sentence = ""};
+    struct command_log_end end = {.overran = running->result.ended_by == WIRE_BY_TIME, .sentence = ""};
     if (running->failed)
         end.sentence = running->failure.text;
     if (!running->failed && WIFSIGNALED(status))
