@@ -170,7 +170,8 @@ static _Noreturn void serve_files(const struct command *command, int socket, uin
 }
 
 /* vfork(2) into a control group. */
-__attribute__((noinline)) static pid_t start_in_leaf(const struct command *command, int socket, uint32_t id, pid_t *noted)
+__attribute__((noinline)) static pid_t start_in_leaf(const struct command *command, int socket, uint32_t id,
+                                                     pid_t *noted)
 {
     const struct clone_args args = {
         .flags = CLONE_VM | CLONE_VFORK | CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)command->leaf};
