@@ -70,9 +70,9 @@ for each in threads: each.join()]=], unpack(names) })
     local why = {}
     for line in box.shell("build/moonbox flows last --json").stdout:gmatch("[^\n]+") do
       local flow = assert(json.decode(line))
-      why[flow.name] = flow.reason or flow.outcome
+      why[flow.name] = flow.reason or flow.verdict
     end
-    local wanted_why = { ["allowed.test"] = "closed", ["inner.test"] = "internal addresses are never reached",
+    local wanted_why = { ["allowed.test"] = "allow", ["inner.test"] = "internal addresses are never reached",
       ["many.test"] = "the name has too many addresses" }
     for _, name in ipairs { "loop", "self", "corp", "empty" } do wanted_why[name .. ".test"] = "the name does not exist" end
     for _, name in ipairs { "s", "f", "r", "t" } do wanted_why[name .. ".test"] = "the resolver failed" end

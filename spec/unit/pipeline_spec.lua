@@ -8,7 +8,7 @@ local json = require "moonbox.json"
 local function plan()
   return {
     policy = "fake", mounts = {}, env = { "PATH=/bin" }, rlimits = {},
-    limits = { time = 100, disk = 100, processes = 10 }, storage = { kind = "memory", size = 100 },
+    limits = { cpus = 1, memory = 2 ^ 20, time = 100, disk = 100, processes = 10 }, storage = { kind = "memory", size = 100 },
     network = { mode = "none", rules = {}, otherwise = "deny" },
   }
 end
