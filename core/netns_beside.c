@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* errno is shared with the child, too: nothing here may fail but on the way to a failed start. */
+/* errno is shared with the child, which decides by it. It must not be written here but on the way to a failed start: no
+ * call whose failure is no trouble, and nothing that puts an errno back. */
 static int make(void *context)
 {
     struct netns_beside *beside = context;
