@@ -166,7 +166,6 @@ function M.check_gateway(look, context)
   if uid == "0" then out:expect("Uid", "not root's", look.status.Uid) end
   checks.undumpable(out, look, uid)
   out:expect("SigIgn", PIPE, look.status.SigIgn)
-  out:expect("SigCgt", NONE, look.status.SigCgt)
   out:expect("limit core", "0", look.limits and ("%.0f"):format(look.limits.core))
   local user = look.namespaces and look.namespaces.user
   out:expect("namespace user", "not the host's", user, user ~= outside.namespaces.user)
@@ -181,7 +180,6 @@ function M.check_keeper(look, context)
   local out = check_beside(look, "keeper")
   out:expect("Uid", checks.four_times(context.owner), look.status.Uid)
   out:expect("SigIgn", KEEPER_IGNORES, look.status.SigIgn)
-  out:expect("SigCgt", NONE, look.status.SigCgt)
   out:expect("directory", "/", look.directory)
   checks.descriptors(out, look, { context.state .. "/boxes" })
   return out
