@@ -132,7 +132,7 @@ end
 
 -- A supervisor that does not do what it is told to is killed; the rest dies with it.
 local function force(self, data)
-  sandboxes.kill(data.pid and data or sandboxes.holder(self.path))
+  sandboxes.kill(data.pid and data or require("moonbox.holder").read(self.path))
   local till = sys.monotonic() + sandboxes.SETTLE
   repeat
     local found, alive = sandboxes.look(self.id)

@@ -208,7 +208,7 @@ local function open(self, plan)
   local saved
   saved, message = failpoint("supervisor", "write that it runs")
   if saved then
-    local holder = sandboxes.holder(self.folder.path)
+    local holder = require("moonbox.holder").read(self.folder.path)
     saved, message = self.record:save { state = "running", pid = holder.pid, pid_started = holder.pid_started,
       boot = holder.boot, started = records.time() }
   end
@@ -225,7 +225,7 @@ end
 function M.main(id, path)
   local self = { folder = sandboxes.folder(id, path), waiting = {} }
   local data, plan
-  local fine, message = sandboxes.hold(path)
+  local fine, message = require("moonbox.holder").write(path)
   if fine then fine, message = failpoint("supervisor", "read the record") end
   if fine then data, message = sandboxes.read(path) end
   if data then plan, message = sandboxes.plan(path) end

@@ -71,7 +71,7 @@ describe("a step by id that fails", function()
 
   -- Whoever holds the sandbox, and those who create one; what belongs to a supervisor (its keeper) ends by itself.
   local function kill_all()
-    local holder = require("moonbox.sandboxes").holder(box.state .. "/sandboxes/fp").pid
+    local holder = require("moonbox.holder").read(box.state .. "/sandboxes/fp").pid
     if holder and box.shell(("kill -9 %d"):format(holder)).code == 0 then
       box.wait_for(function() return #standing() == 0 end, 2)
     end
