@@ -68,19 +68,22 @@ static const struct running *start(const struct head_start_view *view, char **co
 
 /* Lua decides about signals: one is blocked, so that raising it again puts it back. An exit that is not dealt with here is
  * reported again by itself. */
-static bool ends_well(struct sandbox *sandbox)
+static void wait_a_moment(struct sandbox *sandbox, struct event *event)
 {
-    struct event event;
     struct err ignored;
     double till = util_monotonic() + MOMENT;
     do {
         double left = till - util_monotonic();
-        if (sandbox_next(sandbox, left > 0 ? left : 0, &event, &ignored) < 0)
-            event.kind = EVENT_GONE;
-    } while (event.kind == EVENT_OUTPUT);
-    if (event.kind == EVENT_SIGNAL)
-        raise(event.signal);
-    return event.kind == EVENT_EXIT && !event.running->failed && event.running->result.status == 0;
+        if (sandbox_next(sandbox, left > 0 ? left : 0, event, &ignored) < 0)
+            event->kind = EVENT_GONE;
+    } while (event->kind == EVENT_OUTPUT);
+    if (event->kind == EVENT_SIGNAL)
+        raise(event->signal);
+}
+
+static bool is_good_end(const struct event *event)
+{
+    return event->kind == EVENT_EXIT && !event->running->failed && event->running->result.status == 0;
 }
 
 bool early_command(int argc, char **argv, int *code)
@@ -98,7 +101,12 @@ bool early_command(int argc, char **argv, int *code)
         return false;
     }
     head_start_started(running->id, began);
-    if (!ends_well(view.sandbox))
+    struct event event;
+    wait_a_moment(view.sandbox, &event);
+    /* Nothing has run: Lua makes another, and says what is wrong with that. */
+    if (event.kind == EVENT_NOT_STARTED)
+        head_start_drop();
+    if (!is_good_end(&event))
         return false;
     *code = 0;
     if (head_start_end(&err) < 0)

@@ -76,6 +76,15 @@ describe("a command that starts early", function()
     assert.same({ 127, "moonbox: no-such-program: no such program in the sandbox's PATH\n" }, { missing.code, missing.stderr })
   end)
 
+  it("is told of a sandbox that could not be set up as any other is", function()
+    if sanitized then return pending "the sanitizers' suite has no build with failpoints" end
+    assert.is_true(box.wait_for(starts_early, 15))
+    local done = box.shell(("MOONBOX_POLICIES=policies MOONBOX_FAIL='child:drop capabilities=EIO' build/failpoints/moonbox exec "
+      .. "--policy %s -- echo ran </dev/null"):format(policy))
+    assert.same({ 125, "" }, { done.code, done.stdout })
+    assert.matches("drop capabilities", done.stderr, 1, true)
+  end)
+
   it("reads what it is given", function()
     local line = box.line({ "--policy", policy }, { "wc", "-c" })
     assert.equal("100000\n", box.shell("head -c 100000 /dev/zero | " .. line).stdout)

@@ -254,7 +254,8 @@ describe("moonbox posture", function()
     local folder = assert(sandboxes.create(nil, { version = 1, state = "creating", policy = "offline",
       box = sys.random_hex(8), created_seconds = sys.realtime() }, box.plan()))
     local said = box.home .. "/said"
-    box.shell(("luajit %s %s %s 3</dev/null 4>%s </dev/null >/dev/null 2>&1 &"):format(script, folder.id, folder.path, said))
+    box.shell(("LD_PRELOAD=$MOONBOX_SANITIZER luajit %s %s %s 3</dev/null 4>%s </dev/null >/dev/null 2>&1 &")
+      :format(script, folder.id, folder.path, said))
     assert.is_true(box.wait_for(function() return (box.read(said) or "") ~= "" end, 20))
     local answer = json.decode(box.read(said))
     os.remove(said)
