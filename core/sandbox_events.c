@@ -127,11 +127,12 @@ static bool take_frame(struct sandbox *sandbox, struct wire_reader *reader, stru
     }
 }
 
-/* Its last command has been reported: the end of init is no news. */
+/* Its last command has been reported: the end of init is no news. Nor is that of a supervisor which has said how a command
+ * ended before it went, as long as that is not reported. */
 static bool has_ended(const struct sandbox *sandbox)
 {
     for (const struct running *r = sandbox->commands; r; r = r->next)
-        if (r->last && r->exited)
+        if (r->exited && (r->last || sandbox->remote))
             return true;
     return false;
 }
