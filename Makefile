@@ -78,8 +78,8 @@ FUZZ = $(filter-out main reference,$(patsubst spec/fuzz/%.c,%,$(wildcard spec/fu
 FUZZED = $(addprefix core/gateway/,address.c authority.c name.c dns.c hello.c http_head.c inspect.c rules.c rules_decode.c rules_index.c) \
 	core/err.c core/util.c core/plan.c core/plan_bytes.c
 FUZZED_resolve = core/gateway/resolve.c core/gateway/loop.c $(shell pkg-config --libs libcares)
-FUZZED_supervisor = $(addprefix core/,wire.c control.c control_commands.c sandbox_events.c stream.c kept.c) \
-	-Wl,--wrap=util_monotonic
+FUZZED_supervisor = $(addprefix core/,wire.c control.c control_commands.c sandbox_events.c stream.c kept.c leaves.c \
+	command_log.c cgroup.c cgroup_io.c cgroup_usage.c) -Wl,--wrap=util_monotonic
 SECONDS = 60
 
 ifeq ($(V),)
