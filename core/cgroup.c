@@ -213,7 +213,6 @@ bool cgroup_clear(int fd)
 
 static int remove_group(int fd, const char *path)
 {
-    cgroup_lift_io(fd);
     for (int tries = 0; tries < 200; tries++) {
         if (rmdir(path) == 0 || errno == ENOENT)
             return 0;
@@ -230,6 +229,7 @@ static int remove_group(int fd, const char *path)
 int cgroup_destroy(struct cgroup *group, struct err *err)
 {
     int result = 0;
+    cgroup_lift_all_io(group);
     for (int i = 0; i < group->n; i++) {
         if (remove_group(group->groups[i].fd, group->groups[i].path) < 0)
             result = err_sys(err, "remove the control group %s", group->groups[i].path);
@@ -243,8 +243,10 @@ int cgroup_destroy(struct cgroup *group, struct err *err)
 void cgroup_remove_path(const char *path)
 {
     cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0)
-        remove_group(fd, path);
+    if (fd < 0)
+        return;
+    cgroup_lift_io(fd);
+    remove_group(fd, path);
 }
 
 int cgroup_paths(const struct cgroup_support *support, const char *name, int (*tell)(void *, const char *path),

@@ -46,7 +46,8 @@ struct cgroup {
         bool has[CGROUP_CONTROLLERS];
     } groups[CGROUP_CONTROLLERS + 2];
     int n;
-    int freezer; /* the group that freezes; -1 not made yet */
+    int freezer;    /* the group that freezes; -1 not made yet */
+    bool limits_io; /* what it reads from or writes to a disk */
 };
 
 enum { CGROUP_PRESSURE_CPU, CGROUP_PRESSURE_MEMORY, CGROUP_PRESSURE_IO, CGROUP_PRESSURES };

@@ -86,6 +86,7 @@ static int limit_first(struct cgroup *group, const struct cgroup_support *suppor
 int cgroup_limit_io(struct cgroup *group, const struct cgroup_support *support, const char *name,
                     const struct cgroup_io *limits, struct err *err)
 {
+    group->limits_io = true;
     switch (cgroup_io_version(support)) {
     case 2:
         return limit_second(group, limits, err);
@@ -117,6 +118,6 @@ void cgroup_lift_io(int fd)
 
 void cgroup_lift_all_io(const struct cgroup *group)
 {
-    for (int i = 0; i < group->n; i++)
+    for (int i = 0; i < group->n && group->limits_io; i++)
         cgroup_lift_io(group->groups[i].fd);
 }

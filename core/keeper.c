@@ -1,122 +1,15 @@
 #include "keeper.h"
 
-#include "cgroup.h"
 #include "failpoint.h"
-#include "sys.h"
 #include "util.h"
+#include "warden_shared.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
-
-struct job {
-    int parent;       /* directory that holds the folder; -1 no folder */
-    const char *name; /* the folder's */
-    int lifeline, reports;
-    double period;
-    char *groups; /* NUL-terminated paths, one after the other */
-    size_t groups_length;
-};
-
-/* A walk takes at most a tenth of the time, however large the tree. */
-static double measure_once(const struct job *job)
-{
-    struct tree_usage usage;
-    struct err err;
-    double began = util_monotonic();
-    if (tree_measure(job->parent, job->name, &usage, &err) == 0 && write(job->reports, &usage, sizeof usage) < 0 &&
-        errno == EPIPE)
-        return -1;
-    double took = util_monotonic() - began;
-    return took * 10 > job->period ? took * 10 : job->period;
-}
-
-/* The sandbox may still be dying, and making files, when its supervisor is gone. */
-static void remove_everything(const struct job *job)
-{
-    struct err err;
-    for (size_t at = 0; at < job->groups_length; at += strlen(job->groups + at) + 1)
-        cgroup_remove_path(job->groups + at);
-    if (job->parent < 0)
-        return;
-    for (int tries = 0; tries < 50 && tree_remove(job->parent, job->name, &err) < 0; tries++)
-        poll(NULL, 0, 100);
-}
-
-/* False at the end of the lifeline. */
-static bool note_groups(struct job *job)
-{
-    char bytes[4096];
-    ssize_t got = read(job->lifeline, bytes, sizeof bytes);
-    if (got <= 0)
-        return got < 0 && errno == EINTR;
-    char *grown = realloc(job->groups, job->groups_length + (size_t)got + 1);
-    if (!grown)
-        return false;
-    memcpy(grown + job->groups_length, bytes, (size_t)got);
-    job->groups = grown;
-    for (ssize_t i = 0; i < got; i++) {
-        bool between = job->groups_length == 0 || grown[job->groups_length - 1] == '\0';
-        if (between && bytes[i] == '\0')
-            measure_once(job);
-        else
-            grown[job->groups_length++] = bytes[i];
-    }
-    return true;
-}
-
-static _Noreturn void keep(struct job *job)
-{
-    struct err ignored;
-    if (failpoint("keeper", "keep", &ignored) < 0)
-        _exit(1);
-    struct pollfd gone = {.fd = job->lifeline, .events = POLLIN};
-    double pause_for = job->period;
-    for (;;) {
-        int ready = poll(&gone, 1, job->period > 0 ? (int)(pause_for * 1000) : -1);
-        if (ready < 0 && errno != EINTR)
-            break;
-        if (ready > 0 && !note_groups(job))
-            break;
-        if (ready == 0)
-            pause_for = measure_once(job);
-    }
-    if (failpoint("keeper", "remove", &ignored) < 0)
-        _exit(1);
-    remove_everything(job);
-    _exit(0);
-}
-
-static _Noreturn void child(struct job *job, int go)
-{
-    char byte;
-    sigset_t none;
-    prctl(PR_SET_NAME, "moonbox-keeper");
-    setsid();
-    /* Only the lifeline ends a keeper: a terminal's Ctrl-C must not, or the folder would stay. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (read(go, &byte, 1) != 1)
-        _exit(1);
-    int fds[] = {job->lifeline, job->reports, job->parent};
-    if (util_keep_fds(fds, job->parent >= 0 ? 3 : 2, 0) < 0 || chdir("/") < 0)
-        _exit(1);
-    job->lifeline = fds[0], job->reports = fds[1], job->parent = fds[2];
-    keep(job);
-}
 
 static int make_folder(int parent, const char *name, const struct idmap *map, int *lock, struct err *err)
 {
@@ -144,37 +37,6 @@ static int make_folder(int parent, const char *name, const struct idmap *map, in
     return 0;
 }
 
-static int spawn(struct keeper *keeper, struct job *job, struct err *err)
-{
-    int life[2], report[2], go[2];
-    if (pipe2(life, O_CLOEXEC) < 0)
-        return err_sys(err, "make a pipe");
-    cleanup_fd int life_read = life[0], life_write = life[1];
-    if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
-        return err_sys(err, "make a pipe");
-    cleanup_fd int report_read = report[0], report_write = report[1];
-    if (pipe2(go, O_CLOEXEC) < 0)
-        return err_sys(err, "make a pipe");
-    cleanup_fd int go_read = go[0], go_write = go[1];
-    job->lifeline = life_read;
-    job->reports = report_write;
-    pid_t pid = sys_clone3(geteuid() == 0 ? 0 : CLONE_NEWUSER, -1, &keeper->pidfd);
-    if (pid < 0)
-        return err_sys(err, "start the keeper");
-    if (pid == 0) {
-        close(life_write);
-        close(go_write);
-        child(job, go_read);
-    }
-    if (geteuid() != 0 && idmap_write(&keeper->map, pid, err) < 0)
-        return err_wrap(err, "keeper");
-    if (write(go_write, "g", 1) != 1)
-        return err_sys(err, "start the keeper");
-    keeper->lifeline = steal_fd(&life_write);
-    keeper->reports = steal_fd(&report_read);
-    return 0;
-}
-
 static int open_parent(const char *path, const char **name, struct err *err)
 {
     const char *slash = strrchr(path, '/');
@@ -194,7 +56,7 @@ static int open_folder(struct keeper *keeper, int parent, const char *name, stru
     return keeper->folder >= 0 ? 0 : err_sys(err, "open it");
 }
 
-/* There is no process to start yet: keeper_watch_group does. */
+/* No process is needed: the image goes with its descriptors. */
 static int keep_image(struct keeper *keeper, const char *template, struct err *err)
 {
     if (!template || image_open(&keeper->image, template, &keeper->map, err) == 0)
@@ -214,9 +76,9 @@ int keeper_start(struct keeper *keeper, const struct plan *plan, const struct ke
         return keep_image(keeper, request->template, err);
     if (!(keeper->path = strdup(path)))
         return err_sys(err, "start the keeper");
-    struct job job = {.parent = parent, .name = name, .period = request->period};
-    /* The keeper first: from here on nothing can be left behind. */
-    if (failpoint("keeper", "start", err) == 0 && spawn(keeper, &job, err) == 0 &&
+    const struct warden_folder folder = {parent, name, request->period, &keeper->map};
+    /* The warden first: from here on nothing can be left behind. */
+    if (failpoint("keeper", "start", err) == 0 && warden_start(&keeper->warden, &folder, err) == 0 &&
         failpoint("keeper", "make the folder", err) == 0 && open_folder(keeper, parent, name, err) == 0 &&
         failpoint("keeper", "started", err) == 0)
         return 0;
@@ -225,46 +87,48 @@ int keeper_start(struct keeper *keeper, const struct plan *plan, const struct ke
     return err_wrap(err, "%s", path);
 }
 
-static int wait_for(struct keeper *keeper, struct err *err)
+int keeper_note_group(struct keeper *keeper, const char *path)
 {
-    siginfo_t info;
-    int waited;
-    do {
-        waited = waitid(P_PIDFD, (id_t)keeper->pidfd, &info, WEXITED);
-    } while (waited < 0 && errno == EINTR);
-    if (waited < 0)
-        return err_sys(err, "wait for the keeper");
-    if (info.si_code != CLD_EXITED || info.si_status != 0)
-        return err_set(err, 0, "the storage folder's keeper ended abnormally");
+    size_t size = strlen(path) + 1;
+    char *grown = realloc(keeper->groups, keeper->groups_length + size);
+    if (!grown)
+        return -1;
+    memcpy(grown + keeper->groups_length, path, size);
+    keeper->groups = grown;
+    keeper->groups_length += size;
     return 0;
 }
 
-static int end_process(struct keeper *keeper, struct err *err)
+int keeper_watch_groups(struct keeper *keeper, struct err *err)
 {
-    util_close(&keeper->lifeline);
-    util_close(&keeper->reports);
-    int result = keeper->pidfd >= 0 ? wait_for(keeper, err) : 0;
-    util_close(&keeper->pidfd);
-    return result;
+    size_t told = keeper->groups_told, length = keeper->groups_length - told;
+    if (length == 0)
+        return 0;
+    keeper->groups_told = keeper->groups_length;
+    if (keeper->path)
+        return warden_keep(&keeper->warden, keeper->groups + told, length, err);
+    if (warden_shared_keep(keeper->groups + told, length, err) < 0)
+        return -1;
+    if (keeper->warden.reports < 0)
+        keeper->warden.reports = warden_shared_death();
+    return keeper->warden.reports >= 0 ? 0 : err_sys(err, "watch the keeper");
 }
 
-int keeper_watch_group(struct keeper *keeper, const char *path, struct err *err)
+void keeper_forget_groups(struct keeper *keeper)
 {
-    struct job job = {.parent = -1};
-    if (keeper->pidfd >= 0 && keeper->lifeline < 0 && end_process(keeper, err) < 0)
-        return -1;
-    if (keeper->pidfd < 0 && spawn(keeper, &job, err) < 0)
-        return -1;
-    if (util_write_all(keeper->lifeline, path, strlen(path) + 1) < 0)
-        return err_sys(err, "tell the keeper of %s", path);
-    return 0;
+    if (keeper->path && keeper->groups_told > 0)
+        warden_forget(&keeper->warden, keeper->groups, keeper->groups_told);
+    else if (keeper->groups_told > 0)
+        warden_shared_forget(keeper->groups, keeper->groups_told);
+    util_free(&keeper->groups);
+    keeper->groups_length = keeper->groups_told = 0;
 }
 
 int keeper_ask_measure(struct keeper *keeper, struct err *err)
 {
     if (!keeper->path)
         return 0;
-    return util_write_all(keeper->lifeline, "", 1) == 0 ? 1 : err_sys(err, "ask the keeper for a measurement");
+    return warden_measure(&keeper->warden, err) == 0 ? 1 : -1;
 }
 
 int keeper_report(struct keeper *keeper, struct tree_usage *usage)
@@ -272,7 +136,7 @@ int keeper_report(struct keeper *keeper, struct tree_usage *usage)
     struct tree_usage newest;
     int found = 0;
     for (;;) {
-        ssize_t got = read(keeper->reports, &newest, sizeof newest);
+        ssize_t got = read(keeper->warden.reports, &newest, sizeof newest);
         if (got == 0)
             return -1;
         if (got != (ssize_t)sizeof newest)
@@ -282,18 +146,13 @@ int keeper_report(struct keeper *keeper, struct tree_usage *usage)
     }
 }
 
-void keeper_remove_groups(struct keeper *keeper)
-{
-    if (!keeper->path)
-        util_close(&keeper->lifeline);
-}
-
 int keeper_stop(struct keeper *keeper, struct err *err)
 {
     util_close(&keeper->folder);
     util_close(&keeper->lock);
-    int result = end_process(keeper, err);
+    int result = warden_end(&keeper->warden, err);
     util_free(&keeper->path);
+    util_free(&keeper->groups);
     image_close(&keeper->image);
     idmap_release(&keeper->map);
     return result;

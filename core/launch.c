@@ -93,7 +93,9 @@ static int open_grants(struct launch *l, struct err *err)
         return err_sys(err, "allocate");
     for (size_t i = 0; i < l->plan->n_mounts; i++)
         l->grants[i] = -1;
-    for (size_t i = 0; i < l->plan->n_mounts && geteuid() == 0; i++)
+    if (geteuid() != 0)
+        return 0;
+    for (size_t i = 0; i < l->plan->n_mounts; i++)
         if (l->plan->mounts[i].as_agent && grant(l, &l->plan->mounts[i], &l->grants[i], err) < 0)
             return err_wrap(err, "%s", l->plan->mounts[i].source);
     return 0;
@@ -108,10 +110,9 @@ static int mount_disk(struct launch *l, struct err *err)
     return l->disk < 0 ? -1 : 0;
 }
 
-static int tell_keeper(void *keeper, const char *path)
+static int note_group(void *keeper, const char *path)
 {
-    struct err ignored;
-    return keeper_watch_group(keeper, path, &ignored);
+    return keeper_note_group(keeper, path);
 }
 
 /* The disk of the sandbox's own, or the one that its storage folder is on. */
@@ -137,8 +138,10 @@ static int limit_disk(struct launch *l, const struct cgroup_support *support, st
 static int make_groups(struct launch *l, const struct cgroup_support *support, struct err *err)
 {
     const struct cgroup_limits limits = {l->plan->cpus, l->plan->memory, l->plan->processes};
-    if (l->options->keeper && cgroup_paths(support, l->options->name, tell_keeper, l->options->keeper) < 0)
-        return err_set(err, EPIPE, "the keeper went away");
+    struct keeper *keeper = l->options->keeper;
+    if (keeper &&
+        (cgroup_paths(support, l->options->name, note_group, keeper) < 0 || keeper_watch_groups(keeper, err) < 0))
+        return err_wrap(err, "give them to the keeper");
     if (cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err) < 0)
         return -1;
     uid_t agent = idmap_host_uid(l->map);

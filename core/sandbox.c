@@ -252,7 +252,9 @@ int sandbox_freeze(struct sandbox *sandbox, const struct cgroup_support *support
 {
     char path[CGROUP_MAX_PATH + 64];
     int made = cgroup_freezer_path(&sandbox->cgroup, support, path, sizeof path);
-    if (made > 0 && sandbox->keeper && keeper_watch_group(sandbox->keeper, path, err) < 0)
+    if (made > 0 && sandbox->keeper && keeper_note_group(sandbox->keeper, path) < 0)
+        return err_sys(err, "note %s", path);
+    if (made > 0 && sandbox->keeper && keeper_watch_groups(sandbox->keeper, err) < 0)
         return -1;
     if (cgroup_freeze(&sandbox->cgroup, support, on, err) < 0)
         return -1;
@@ -294,9 +296,9 @@ int sandbox_close(struct sandbox *sandbox, struct err *err)
     wire_reader_free(&sandbox->reader);
     (void)failpoint("close", "remove the control groups", &ignored);
     leaves_close(&sandbox->leaves);
-    if (sandbox->keeper)
-        keeper_remove_groups(sandbox->keeper);
     result = cgroup_destroy(&sandbox->cgroup, err);
+    if (sandbox->keeper && result == 0)
+        keeper_forget_groups(sandbox->keeper);
     idmap_release(&sandbox->own_map);
     return result;
 }

@@ -177,7 +177,7 @@ static bool from_keeper(struct sandbox *sandbox, struct event *event)
     if (got < 0) {
         sandbox->keeper_gone = true;
         event->kind = EVENT_GONE;
-        event->why = "the keeper of the sandbox's storage ended";
+        event->why = "the sandbox's keeper ended";
         return true;
     }
     event->kind = EVENT_STORAGE;
@@ -314,8 +314,8 @@ static void fill(const struct sandbox *sandbox, struct pollfd *polled)
 {
     polled[POLL_INIT] = (struct pollfd){.fd = has_ended(sandbox) ? -1 : sandbox->socket, .events = POLLIN};
     polled[POLL_SIGNALS] = (struct pollfd){.fd = sandbox->signals, .events = POLLIN};
-    bool keeper = sandbox->keeper && sandbox->keeper->reports >= 0 && !sandbox->keeper_gone;
-    polled[POLL_KEEPER] = (struct pollfd){.fd = keeper ? sandbox->keeper->reports : -1, .events = POLLIN};
+    bool keeper = sandbox->keeper && sandbox->keeper->warden.reports >= 0 && !sandbox->keeper_gone;
+    polled[POLL_KEEPER] = (struct pollfd){.fd = keeper ? sandbox->keeper->warden.reports : -1, .events = POLLIN};
     polled[POLL_GATEWAY] =
         (struct pollfd){.fd = sandbox->gateway.gone ? -1 : sandbox->gateway.control, .events = POLLIN};
     struct pollfd *next = polled + POLL_STREAMS;
