@@ -92,7 +92,7 @@ bool early_command(int argc, char **argv, int *code)
     struct err err;
     char **command = command_of(argc, argv);
     if (!command || (isatty(0) && isatty(1)) || !head_start_look(&view) || !own_state() || !nothing_left_behind() ||
-        !warrant_holds(view.sandbox->plan, view.warrant, view.length))
+        !warrant_holds(view.sandbox->plan, view.policy, view.warrant, view.length))
         return false;
     double began = util_monotonic();
     const struct running *running = start(&view, command);

@@ -24,6 +24,7 @@ enum { NAME_BYTES = 8, HEAD = 80, LARGEST = 1 << 20 };
 
 static struct {
     char path[PATH_MAX]; /* where the plan of these arguments is kept; "" nowhere */
+    const char *policy;  /* of these arguments, as policy_of */
     bool pending;        /* some of what follows is ours to end */
     bool running;
     char name[2 * NAME_BYTES + 1];
@@ -63,7 +64,7 @@ static bool terms_of(const char *bytes, struct head_start_terms *terms, size_t *
     return memcmp(bytes, expected, HEAD) == 0;
 }
 
-/* The value of --policy, "" without one; NULL when the arguments are not of `exec` with a fresh sandbox, or change the
+/* The value of --policy, which is not empty, "" without one; NULL when the arguments are not of `exec` with a fresh sandbox, or change the
  * plan. Options of the same meaning are read by moonbox.cli.exec, which refuses what is wrong with them. */
 static const char *policy_of(int argc, char **argv)
 {
@@ -79,7 +80,7 @@ static const char *policy_of(int argc, char **argv)
         for (size_t j = 0; j < ARRAY_LEN(with_value) && !known; j++)
             if (strcmp(argv[i], with_value[j]) == 0)
                 known = true, i++;
-        if (!known && strcmp(argv[i], "--policy") == 0 && argv[i + 1])
+        if (!known && strcmp(argv[i], "--policy") == 0 && argv[i + 1] && *argv[i + 1])
             known = true, policy = argv[++i];
         if (!known)
             return NULL;
@@ -87,7 +88,7 @@ static const char *policy_of(int argc, char **argv)
     return policy;
 }
 
-/* What a file of such a name holds is compared in full. */
+/* What a file of such a name holds is compared in full, or names its policy (core/warrant). */
 static bool find_path(const char *policy)
 {
     char below[64];
@@ -152,6 +153,7 @@ void head_start_begin(int argc, char **argv)
         begun.path[0] = '\0';
         return;
     }
+    begun.policy = policy;
     begun.keeper = KEEPER_NONE;
     begun.pending = true;
     sigprocmask(SIG_BLOCK, NULL, &begun.signals);
@@ -164,7 +166,7 @@ bool head_start_look(struct head_start_view *view)
 {
     if (!begun.pending || !begun.running)
         return false;
-    *view = (struct head_start_view){&begun.sandbox, begun.bytes + HEAD, begun.warrant};
+    *view = (struct head_start_view){&begun.sandbox, begun.policy, begun.bytes + HEAD, begun.warrant};
     return true;
 }
 
@@ -238,7 +240,7 @@ void head_start_keep(const struct plan *plan, const struct head_start_terms *ter
     cleanup_free char *bytes = plan_encode(plan, &length);
     if (!begun.path[0] || !bytes)
         return;
-    cleanup_free char *warrant = warrant_write(plan, files, files_length, &warrant_length);
+    cleanup_free char *warrant = warrant_write(plan, begun.policy, files, files_length, &warrant_length);
     if (!warrant)
         warrant_length = 0;
     if (is_kept(terms, bytes, length) && warrant_length == begun.warrant &&

@@ -28,6 +28,7 @@ void head_start_begin(int argc, char **argv);
 /* One that was begun and not taken, borrowed. */
 struct head_start_view {
     struct sandbox *sandbox;
+    const char *policy;  /* that was asked for; "" when none was named */
     const char *warrant; /* core/warrant, of `length` bytes; nothing is promised about them */
     size_t length;
 };

@@ -38,6 +38,12 @@ static bool write_program(FILE *out)
     return true;
 }
 
+static bool write_policy(FILE *out, const char *policy)
+{
+    fprintf(out, "policy %s\n", policy);
+    return one_line(policy);
+}
+
 /* A torn or rotten copy is not the plan that the rest is about. */
 static bool write_plan(FILE *out, const struct plan *plan)
 {
@@ -115,13 +121,14 @@ static bool write_files(FILE *out, const char *files, size_t length)
     return true;
 }
 
-char *warrant_write(const struct plan *plan, const char *files, size_t files_length, size_t *length)
+char *warrant_write(const struct plan *plan, const char *policy, const char *files, size_t files_length, size_t *length)
 {
     char *text = NULL;
     FILE *out = open_memstream(&text, length);
     if (!out)
         return NULL;
-    bool good = write_program(out) && write_plan(out, plan) && write_variables(out) && write_sources(out, plan);
+    bool good = write_program(out) && write_policy(out, policy) && write_plan(out, plan) && write_variables(out) &&
+                write_sources(out, plan);
     write_groups(out);
     write_merged(out);
     fputs(FILES, out);
@@ -133,7 +140,7 @@ char *warrant_write(const struct plan *plan, const char *files, size_t files_len
     return text;
 }
 
-bool warrant_holds(const struct plan *plan, const char *text, size_t length)
+bool warrant_holds(const struct plan *plan, const char *policy, const char *text, size_t length)
 {
     static const char mark[] = "\n" FILES;
     size_t again_length = 0;
@@ -141,6 +148,6 @@ bool warrant_holds(const struct plan *plan, const char *text, size_t length)
     if (!at)
         return false;
     const char *files = at + sizeof mark - 1;
-    cleanup_free char *again = warrant_write(plan, files, (size_t)(text + length - files), &again_length);
+    cleanup_free char *again = warrant_write(plan, policy, files, (size_t)(text + length - files), &again_length);
     return again && again_length == length && memcmp(again, text, length) == 0;
 }

@@ -108,6 +108,23 @@ describe("a command that starts early", function()
     warm()
   end)
 
+  it("does not start for another policy than the one that was asked for", function()
+    assert.equal("one\n", exec({ "cat", "/mnt/given/file" }).stdout)
+    -- As if the names of two policies had the same hash: this is where the plan is kept when none is named.
+    local unnamed = runs.quote(box.state .. "/cache/start-cbf29ce484222325")
+    box.shell(("cp %s %s"):format(runs.quote((kept())), unnamed))
+    assert.not_equal(0, box.exec({}, { "cat", "/mnt/given/file" }).code)
+    local function unnamed_is_kept()
+      box.exec({}, { "true" })
+      local text = box.read(box.state .. "/cache/start-cbf29ce484222325") or ""
+      return text:find("\nfiles\n", 1, true) and not text:find("/mnt/given", 1, true)
+    end
+    assert.is_truthy(box.wait_for(unnamed_is_kept, 15))
+    local nameless = box.exec({ "--policy", "" }, { "echo", "ran" })
+    assert.same({ 65, "" }, { nameless.code, nameless.stdout }, nameless.stderr)
+    box.shell("rm " .. unnamed)
+  end)
+
   it("does not start when a link of the host leads elsewhere", function()
     assert.equal("one\n", exec({ "cat", "/mnt/given/file" }).stdout)
     box.shell(("ln -sfn %s %s"):format(runs.quote(box.state), shown))
