@@ -30,13 +30,22 @@ static bool find_folder(const char *id, char *path, size_t size)
     return state_path(path, size, below);
 }
 
+/* U+0080 to U+009F, which some terminals obey. */
+static bool is_second_control(const unsigned char *at)
+{
+    return at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+}
+
 static void say(const char *text)
 {
     char line[WIRE_MAX_REPLY + 16];
     snprintf(line, sizeof line, "moonbox: %s", text);
-    for (char *c = line; *c; c++)
-        if (iscntrl((unsigned char)*c))
+    for (unsigned char *c = (unsigned char *)line; *c; c++) {
+        if (is_second_control(c))
+            *c++ = '?', *c = '?';
+        else if (iscntrl(*c))
             *c = '?';
+    }
     dprintf(2, "%s\n", line);
 }
 

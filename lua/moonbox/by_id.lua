@@ -6,10 +6,7 @@ M.USAGE, M.CANNOT, M.NOT_THERE = 64, 69, 125
 local function sys() return require("moonbox.core").sys end
 
 --- Writes a sentence to stderr and returns the exit code.
-function M.fail(code, text)
-  sys().write(2, "moonbox: " .. require("moonbox.sanitise").line(text) .. "\n")
-  return code
-end
+function M.fail(code, text) return require("moonbox.tell").fail(code, text) end
 
 function M.print(text) return sys().write(1, text) end
 

@@ -192,15 +192,15 @@ local function width(text) return select(2, text:gsub("[^\128-\191]", "")) end
 
 local function pad(text, to) return text .. (" "):rep(to - width(text)) end
 
---- The rows as an aligned table for people. Control characters never reach the terminal.
+--- The rows as an aligned table for people. What a terminal obeys never reaches it.
 function M.text(data, rows)
-  local about = (data.about or "(says nothing about itself)"):gsub("[%c\127]", "?")
-  local out = { data.name .. ": " .. about,
-    data.file .. (data.extends and ", extends " .. data.extends.file or "") }
+  local line = require("moonbox.sanitise").line
+  local out = { line(data.name .. ": " .. (data.about or "(says nothing about itself)")),
+    line(data.file .. (data.extends and ", extends " .. data.extends.file or "")) }
   local columns = { row = 0, what = 0, effect = 0 }
   for _, row in ipairs(rows) do
     for name in pairs(columns) do
-      row[name] = row[name]:gsub("[%c\127]", "?")
+      row[name] = line(row[name])
       columns[name] = math.max(columns[name], math.min(width(row[name]), 60))
     end
   end
@@ -211,7 +211,7 @@ function M.text(data, rows)
       out[#out + 1] = "\n" .. section
     end
     local text = ("  %s  %s  %s  %s"):format(pad(row.row, columns.row), pad(row.what, columns.what),
-      pad(row.effect, columns.effect), row.from or "")
+      pad(row.effect, columns.effect), line(row.from or ""))
     out[#out + 1] = (text:gsub("%s+$", ""))
   end
   return table.concat(out, "\n") .. "\n"

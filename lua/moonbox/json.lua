@@ -22,7 +22,14 @@ local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r"
 
 local function escape(c) return escapes[c] or string.format("\\u%04x", c:byte()) end
 
-local function quote(s) return '"' .. s:gsub('[%z\1-\31"\\\127]', escape) .. '"' end
+local function escape_second(c) return string.format("\\u%04x", c:byte()) end
+
+-- C1 controls as well, which RFC 8259 would let stand: a line may be shown on a terminal.
+local function quote(s)
+  s = s:gsub('[%z\1-\31"\\\127]', escape)
+  if s:find("\194", 1, true) then s = s:gsub("\194([\128-\159])", escape_second) end
+  return '"' .. s .. '"'
+end
 
 local function number(n)
   if n ~= n or n == math.huge or n == -math.huge then error("a number that is not finite has no JSON", 0) end

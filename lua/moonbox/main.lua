@@ -15,10 +15,9 @@ local function is_command(name)
 end
 
 local function unknown(name)
-  local sys = require("moonbox.core").sys
   local tail = require("moonbox.suggest").tail(name, COMMANDS)
-  sys.write(2, ("moonbox: there is no command `%s`%s; `moonbox help` lists them\n"):format(name:gsub("%c", "?"), tail))
-  return USAGE
+  local sentence = "there is no command `%s`%s; `moonbox help` lists them"
+  return require("moonbox.tell").fail(USAGE, sentence:format(name, tail))
 end
 
 local function wants_help(args)

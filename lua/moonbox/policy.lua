@@ -270,7 +270,7 @@ end
 
 --- Tells diagnostics on stderr, and returns the exit code.
 function M.complain(diagnostics)
-  for _, d in ipairs(diagnostics) do require("moonbox.core").sys.write(2, M.format(d) .. "\n") end
+  for _, d in ipairs(diagnostics) do require("moonbox.tell").line(M.format(d)) end
   return M.code(diagnostics)
 end
 

@@ -120,6 +120,28 @@ describe("the program", function()
     end
   end)
 
+  it("lets no control character of its arguments reach the terminal, whatever it says of them", function()
+    local second = language.file [[return policy "x" { needs = { v = text {} }, env = { V = "$v" } }]]
+    for _, byte in ipairs { "\27[31m", "\194\155", "\7", "\r", "\127" } do
+      local function quoted(text) return "'" .. text:gsub("@", byte) .. "'" end
+      for _, line in ipairs { "@", "check a@.lua", "check --@", "plan a@.lua", "plan --@", "explain a@.lua", "explain --@",
+        "explain a@", "why a@.lua b", "why offline a@b", "help a@", "run a@", "flows a@", "flows --host=a@ last", "create --@",
+        "create --policy=a@.lua", "create --id=a@", "exec --@", "exec --policy=a@.lua x", "exec --bind=/a@ x", "exec --time=a@ x",
+        "exec --env=a@ x", "exec a@ -- x", "cp a@:/b c", "network a@ set b", "logs a@", "logs a a@", "posture a@", "doctor --@",
+        "version --@", "gc --@", "list --@" } do
+        local command = (line:gsub("%S+", quoted))
+        local code, out, err = moonbox(command)
+        assert.is_nil((out .. err):gsub("\n", ""):gsub("\194[^\128-\159]", ""):find("[%c\127\194]"), command)
+        assert.is_true(code > 0 or line:match("^version") ~= nil, line)
+      end
+      local _, out = moonbox("explain " .. second .. " '--v=a" .. byte .. "b'")
+      assert.is_nil(out:gsub("\n", ""):find("[%c\127\194]"), out)
+      _, out = moonbox("plan " .. second .. " '--v=a" .. byte .. "b'")
+      assert.matches("V=a\\\\?[u\"r]?", out)
+      assert.is_nil(out:gsub("\n", ""):find("[%c\127\194]"), out)
+    end
+  end)
+
   it("lets no control character of a policy reach the terminal", function()
     local path = language.file('return policy "x" { about = "a\\27[2Jb", env = { A = "\\27]0;x\\7" } }')
     local code, out = moonbox("explain " .. path)

@@ -42,8 +42,7 @@ function M.run(args)
   local parser = require "moonbox.cli.options"
   local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest == 0 then
-    sys.write(2, "moonbox: " .. (o and "check needs a file; usage: " .. M.usage or rest) .. "\n")
-    return 64
+    return require("moonbox.tell").fail(64, o and "check needs a file; usage: " .. M.usage or rest)
   end
   local json = require "moonbox.json"
   local all = json.array {}
@@ -51,7 +50,7 @@ function M.run(args)
     for _, d in ipairs(M.diagnostics(argument, parser.for_plan(o, KINDS))) do all[#all + 1] = d end
   end
   if o.json then sys.write(1, json.encode(all, { pretty = true }) .. "\n") end
-  for _, d in ipairs(o.json and {} or all) do sys.write(2, require("moonbox.policy").format(d) .. "\n") end
+  if not o.json then require("moonbox.policy").complain(all) end
   return #all > 0 and require("moonbox.policy").code(all) or 0
 end
 

@@ -70,22 +70,17 @@ local function json(report)
 end
 
 function M.run(args)
-  local sys = require("moonbox.core").sys
+  local sys, tell = require("moonbox.core").sys, require "moonbox.tell"
   local o, rest = require("moonbox.cli.options").parse(args, { json = "flag" })
   if not o or #rest > 0 then
-    sys.write(2, "moonbox: " .. (o and "doctor takes no arguments; usage: " .. M.usage or rest) .. "\n")
-    return USAGE
+    return tell.fail(USAGE, o and "doctor takes no arguments; usage: " .. M.usage or rest)
   end
   local report, message = require("moonbox.doctor").examine()
-  if not report then
-    sys.write(2, "moonbox: " .. message .. "\n")
-    return UNAVAILABLE
-  end
+  if not report then return tell.fail(UNAVAILABLE, message) end
   local colour = sys.isatty(1) and not os.getenv("NO_COLOR") and os.getenv("TERM") ~= "dumb"
   sys.write(1, o.json and json(report) or M.text(report, colour))
   if report.ok then return 0 end
-  sys.write(2, "moonbox: this host can't run every shipped policy\n")
-  return UNAVAILABLE
+  return tell.fail(UNAVAILABLE, "this host can't run every shipped policy")
 end
 
 return M

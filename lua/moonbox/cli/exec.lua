@@ -27,9 +27,7 @@ local USAGE, UNAVAILABLE = 64, 69
 local kinds = { policy = "value", bind = "list", env = "list", cwd = "value", time = "value", tty = "flag",
   ["no-tty"] = "flag", json = "flag" }
 
-local function say(text)
-  sys.write(2, "moonbox: " .. text .. "\n")
-end
+local function say(text) require("moonbox.tell").say(text) end
 
 local function environment(list)
   local out = {}
@@ -145,7 +143,7 @@ local function listener(plan, options)
     if event.event == "usage" then return end
     if options.json then return sys.write(2, require("moonbox.json").encode(event) .. "\n") end
     if event.event == "warning" then
-      say(("warning: %s (%s)"):format(require("moonbox.sanitise").line(event.text or "of the policy"), event.rule))
+      say(("warning: %s (%s)"):format(event.text or "of the policy", event.rule))
     end
   end
 end

@@ -19,8 +19,7 @@ function M.run(args)
   local parser = require "moonbox.cli.options"
   local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest ~= 1 then
-    sys.write(2, "moonbox: " .. (o and "explain needs one policy; usage: " .. M.usage or rest) .. "\n")
-    return 64
+    return require("moonbox.tell").fail(64, o and "explain needs one policy; usage: " .. M.usage or rest)
   end
   local policy = require "moonbox.policy"
   local options = parser.for_plan(o, KINDS)

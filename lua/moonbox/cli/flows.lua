@@ -17,10 +17,7 @@ local WAIT = 0.2
 
 local function sys() return require("moonbox.core").sys end
 
-local function fail(code, text)
-  sys().write(2, "moonbox: " .. require("moonbox.sanitise").line(text) .. "\n")
-  return code
-end
+local function fail(code, text) return require("moonbox.tell").fail(code, text) end
 
 -- Whether a flow is with what --host asks for.
 local function host_filter(text)

@@ -107,8 +107,7 @@ end
 function M.run(args)
   local sys = require("moonbox.core").sys
   if #args > 1 then
-    sys.write(2, "moonbox: help is about one thing; usage: " .. M.usage .. "\n")
-    return 64
+    return require("moonbox.tell").fail(64, "help is about one thing; usage: " .. M.usage)
   end
   local name = args[1]
   if not name then
@@ -121,9 +120,9 @@ function M.run(args)
   local text = (module and command_text(name, module) or "") .. (word_text(name) or "")
   if text == "" then
     local suggest = require "moonbox.suggest"
-    sys.write(2, ("moonbox: `%s` is neither a command nor a word of policies%s; `moonbox help` lists them\n"):format(
-      require("moonbox.say").plain(name), suggest.tail(name, known())))
-    return 64
+    local sentence = "`%s` is neither a command nor a word of policies%s; `moonbox help` lists them"
+    return require("moonbox.tell").fail(64, sentence:format(require("moonbox.say").plain(name),
+      suggest.tail(name, known())))
   end
   sys.write(1, text)
   return 0

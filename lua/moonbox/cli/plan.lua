@@ -13,8 +13,7 @@ function M.run(args)
   local parser = require "moonbox.cli.options"
   local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest ~= 1 then
-    sys.write(2, "moonbox: " .. (o and "plan needs one policy; usage: " .. M.usage or rest) .. "\n")
-    return 64
+    return require("moonbox.tell").fail(64, o and "plan needs one policy; usage: " .. M.usage or rest)
   end
   local plan, diagnostics = require("moonbox.plan").load(rest[1], parser.for_plan(o, KINDS))
   if not plan then return require("moonbox.policy").complain(diagnostics) end

@@ -16,9 +16,7 @@ local USAGE, BAD_FILE, UNAVAILABLE, INTERNAL = 64, 65, 69, 70
 local function sys() return require("moonbox.core").sys end
 
 local function complain(...)
-  for _, sentence in ipairs { ... } do
-    sys().write(2, "moonbox: " .. require("moonbox.sanitise").line(sentence) .. "\n")
-  end
+  for _, sentence in ipairs { ... } do require("moonbox.tell").say(sentence) end
 end
 
 -- One word of the form --name or --name=value, with the next one as value where none is in it.
@@ -94,13 +92,12 @@ local function load_files(own, argument)
     policy, message = sys().realpath(policy)
     if not policy then return fail(BAD_FILE, message) end
   end
-  local format = require("moonbox.policy").format
   local data, diagnostics = require("moonbox.pipeline_file").load(path, { policy = policy })
   local plan
   if data then plan, diagnostics = require("moonbox.plan").load(data.policy) end
   if plan then return data, plan end
-  for _, one in ipairs(diagnostics) do sys().write(2, format(one) .. "\n") end
-  return nil, BAD_FILE, diagnostics[1] and format(diagnostics[1])
+  require("moonbox.policy").complain(diagnostics)
+  return nil, BAD_FILE, diagnostics[1] and require("moonbox.policy").format(diagnostics[1])
 end
 
 local function reserved(data)

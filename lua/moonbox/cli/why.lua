@@ -14,10 +14,7 @@ local DENIED, USAGE, INTERNAL = 1, 64, 70
 
 local KINDS = { json = "flag" }
 
-local function fail(code, text)
-  require("moonbox.core").sys.write(2, "moonbox: " .. require("moonbox.sanitise").line(text) .. "\n")
-  return code
-end
+local function fail(code, text) return require("moonbox.tell").fail(code, text) end
 
 local function as_json(answer)
   local json = require "moonbox.json"
