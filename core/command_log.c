@@ -31,8 +31,9 @@ static size_t room_of(const struct command_log *log)
     return log->tails == 0 ? COMMAND_LOG_HEAD : COMMAND_LOG_TAIL;
 }
 
-/* What a reader knows a record by comes last. */
-static void put(struct command_log *log, char kind, uint64_t number, const char *bytes, size_t length)
+/* What a reader knows a record by comes last. Where there is no room for one, those before it are whole, and a later one,
+ * for which there is again, tells how much is missing. 0, or -1 with errno. */
+static int put(struct command_log *log, char kind, uint64_t number, const char *bytes, size_t length)
 {
     char line[LINE];
     struct timespec now;
@@ -40,10 +41,15 @@ static void put(struct command_log *log, char kind, uint64_t number, const char 
     int n = snprintf(line, sizeof line, "%c %016llx %llu %lld.%06ld %zu\n", kind, (unsigned long long)log->mark,
                      (unsigned long long)number, (long long)now.tv_sec, now.tv_nsec / 1000, length);
     const struct iovec rest[] = {{(void *)(uintptr_t)bytes, length}, {(char[]){'\n'}, 1}};
-    if (pwritev(log->fd, rest, ARRAY_LEN(rest), (off_t)log->used + n) != (ssize_t)length + 1 ||
-        pwrite(log->fd, line, (size_t)n, (off_t)log->used) != n)
-        log->broken = true;
+    errno = ENOSPC; /* of a short write */
+    if (pwritev(log->fd, rest, ARRAY_LEN(rest), (off_t)log->used + n) != (ssize_t)length + 1)
+        return -1;
+    ssize_t wrote = pwrite(log->fd, line, (size_t)n, (off_t)log->used);
+    log->broken = wrote > 0 && wrote < n;
+    if (wrote != n)
+        return -1;
     log->used += (size_t)n + length + 1;
+    return 0;
 }
 
 /* What an earlier command left in it stays, until it is written over: to make a file, or to empty one, costs more than a
@@ -85,7 +91,7 @@ static int take_slot(struct command_log *log)
     return -1;
 }
 
-static void put_command(struct command_log *log, const char *const *argv)
+static int put_command(struct command_log *log, const char *const *argv)
 {
     char text[MOST_ARGUMENTS];
     size_t used = 0;
@@ -94,7 +100,7 @@ static void put_command(struct command_log *log, const char *const *argv)
         memcpy(text + used, *argv, length < room ? length : room);
         used += length < room ? length : room;
     }
-    put(log, 'C', log->number, text, used);
+    return put(log, 'C', log->number, text, used);
 }
 
 struct command_log *command_log_open(const char *folder, const char *const *argv, struct err *err)
@@ -106,12 +112,12 @@ struct command_log *command_log_open(const char *folder, const char *const *argv
     }
     log->fd = log->head = log->tail[0] = log->tail[1] = -1;
     log->dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (log->dir < 0 || getrandom(&log->mark, sizeof log->mark, 0) != sizeof log->mark || take_slot(log) < 0) {
+    if (log->dir < 0 || getrandom(&log->mark, sizeof log->mark, 0) != sizeof log->mark || take_slot(log) < 0 ||
+        put_command(log, argv) < 0) {
         err_sys(err, "keep the log of a command in %s", folder);
         command_log_close(log);
         return NULL;
     }
-    put_command(log, argv);
     return log;
 }
 
@@ -134,7 +140,7 @@ void command_log_output(struct command_log *log, int stream, const char *bytes, 
             next_tail(log);
         if (log->broken)
             return;
-        put(log, stream == 1 ? '1' : '2', log->output, bytes, piece);
+        (void)put(log, stream == 1 ? '1' : '2', log->output, bytes, piece);
         log->output += piece;
         bytes += piece;
         length -= piece;
@@ -147,7 +153,7 @@ void command_log_end(struct command_log *log, const struct command_log_end *end)
     if (!log || log->broken)
         return;
     int n = snprintf(text, sizeof text, "%d %d %d %s", end->code, end->signal, end->overran, end->sentence);
-    put(log, 'E', log->output, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    (void)put(log, 'E', log->output, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 }
 
 void command_log_close(struct command_log *log)

@@ -25,7 +25,8 @@ struct command_log;
  * over. NULL with err set. Borrows its arguments. */
 struct command_log *command_log_open(const char *folder, const char *const *argv, struct err *err);
 
-/* Adds output of stream 1 or 2. Trouble ends the log silently: a command does not fail for it. NULL is fine. */
+/* Adds output of stream 1 or 2. A command does not fail for want of room: what is not there counts as left out. NULL is
+ * fine. */
 void command_log_output(struct command_log *log, int stream, const char *bytes, size_t length);
 
 struct command_log_end {

@@ -90,6 +90,7 @@ void sandbox_remote(struct sandbox *sandbox, int socket)
     sandbox->leaves = LEAVES_NONE;
     wire_reader_init(&sandbox->reader);
     signal(SIGPIPE, SIG_IGN); /* a command that does not read its input must not end us */
+    signal(SIGXFSZ, SIG_IGN); /* nor one whose log is longer than a file may be here */
 }
 
 static int connect_stream(struct sandbox *sandbox, struct running *running, int i, const struct stdio_request *io,

@@ -59,7 +59,11 @@ describe("the logs of a sandbox", function()
 ]=], (text:gsub("%[1%] two\n%[1%] one\n", "[1] one\n[1] two\n")))
     local list = events("1")
     assert.same({ "sh", 1, 3 }, { list[1].argv[1], list[1].command, list[#list].code })
-    assert.equal("one\nthree", (kinds(list):find("output") and (list[2].stream == "stdout" and list[2] or list[3]).text))
+    local written = {}
+    for _, event in ipairs(list) do
+      if event.event == "output" then written[event.stream] = (written[event.stream] or "") .. event.text end
+    end
+    assert.same({ stdout = "one\nthree", stderr = "two\n" }, written)
     assert.equal("sleep 100", run("logs", made.id, "4").stdout:match("%$ ([^\n]*)"))
     assert.equal(64, run("logs", made.id, "x").code)
     assert.equal(0, run("stop", "--grace", "0s", made.id).code)
@@ -106,6 +110,26 @@ describe("the logs of a sandbox", function()
       return box.read(out):find("%[1%] %S+ exit 137 after [%d.]+ s: the sandbox was stopped") ~= nil
     end, 20))
     assert.is_true(box.wait_for(function() return box.shell("pgrep -f 'logs [-]f " .. made.id .. "'").stdout == "" end, 20))
+  end)
+
+  it("say what there was no room for, and do not hold up the command", function()
+    local function limited(blocks, script, through)
+      return box.shell(("(ulimit -f %d; %s exec %s -- sh -c %s </dev/null 2>&1) | %s"):format(blocks, box.program, made.id,
+        box.quote(script), through)).stdout
+    end
+    local number = #events() == 0 and 0 or events()[#events()].command
+    assert.equal("100000\n", limited(100, "yes | head -c 100000; exit 3", "wc -c"))
+    local list, there, missing = events(tostring(number + 1)), 0, 0
+    for _, event in ipairs(list) do
+      there, missing = there + #(event.text or ""), missing + (event.count or 0)
+    end
+    assert.is_true(there > 20000 and missing > 20000, there .. " and " .. missing)
+    assert.equal(100000, there + missing)
+    assert.same({ "ended", 3 }, { list[#list].event, list[#list].code })
+    local none = limited(0, "echo one", "cat")
+    assert.matches("moonbox: keep the log of a command in [^\n]*: File too large\n", none)
+    assert.matches("one\n", none)
+    assert.same({}, events(tostring(number + 2)))
   end)
 
   it("say when nobody saw a command's end", function()

@@ -40,7 +40,7 @@ function say.left_out(event) return { ("moonbox: %.0f bytes were left out here")
 
 function say.ended(event) return { event.time .. " " .. ending(event) } end
 
-function say.lost() return { "moonbox: nobody saw its end: who started it went away" } end
+function say.lost() return { "moonbox: its end is not there: who started it went away, or could not write it" } end
 
 -- Whole lines of the output; the rest waits for more, or for the end.
 local function lines_of(partial, event)
