@@ -3,6 +3,7 @@
 -- Both are made in fresh sandboxes that the engine opens after the steps: without network, with the task's
 -- own plan, so a symlink in the task's files leads at most to somewhere else in the box.
 
+local bring = require "moonbox.bring"
 local core = require "moonbox.core"
 local patches = require "moonbox.patch"
 local plans = require "moonbox.plan"
@@ -10,6 +11,8 @@ local plans = require "moonbox.plan"
 local sys = core.sys
 local FILE_BYTES = 64 * 2 ^ 20
 local SECONDS = 600
+-- Bytes of an archive for a file's name and the like, with much to spare; of holes it has none.
+local TAR_ENTRY = 4096
 
 local M = {}
 
@@ -49,24 +52,13 @@ end
 local function copy_file(box, path, target)
   local kind = box:exec { run = { "/usr/bin/test", "-f", path }, cwd = "/", time = SECONDS }
   if not kind or kind.code ~= 0 then return nil, "there is no such file in the sandbox" end
-  local out, message = sys.append_open(target)
-  if not out then return nil, message end
-  local bytes = 0
-  local outcome, why = box:exec {
-    run = { "/usr/bin/head", "-c", string.format("%d", FILE_BYTES + 1), "--", path }, cwd = "/", keep = 0,
-    time = SECONDS,
-    on_output = function(stream, part)
-      if stream == "stderr" then return end
-      bytes = bytes + #part
-      if bytes <= FILE_BYTES then out:write(part) end
-    end,
-  }
-  out:close()
-  if outcome and bytes > FILE_BYTES then outcome, why = nil, "it is larger than 64 MB" end
-  if outcome and outcome.code ~= 0 then outcome, why = nil, outcome.sentence or "it can't be read" end
-  if not outcome then
+  local bytes, outcome = bring.output(function(spec) return box:exec(spec) end, {
+    run = { "/usr/bin/head", "-c", string.format("%d", FILE_BYTES + 1), "--", path }, cwd = "/", time = SECONDS,
+  }, target, FILE_BYTES)
+  if not bytes then return nil, outcome end
+  if outcome.code ~= 0 then
     sys.unlink(target)
-    return nil, why
+    return nil, outcome.sentence or "it can't be read"
   end
   return { bytes = bytes }
 end
@@ -133,22 +125,14 @@ end
 function M.keep(run)
   local box, message = open(run, false)
   if not box then return nil, message end
-  local out
-  out, message = sys.append_open(run.task:file("files.tar"))
-  if not out then
-    box:close()
-    return nil, message
-  end
-  local command = { "/usr/bin/tar", "--create", "--directory=/", "--ignore-failed-read", "--warning=none",
+  local command = { "/usr/bin/tar", "--create", "--sparse", "--directory=/", "--ignore-failed-read", "--warning=none",
     "--" }
   for _, path in ipairs(writable(run)) do command[#command + 1] = path end
-  local outcome, why = box:exec {
-    run = command, cwd = "/", keep = 0, time = SECONDS,
-    on_output = function(stream, part) if stream ~= "stderr" then out:write(part) end end,
-  }
-  out:close()
+  local most = run.plan.storage.size + TAR_ENTRY * run.plan.storage.inodes
+  local bytes, outcome = bring.output(function(spec) return box:exec(spec) end,
+    { run = command, cwd = "/", time = SECONDS }, run.task:file("files.tar"), most)
   box:close()
-  if not outcome then return nil, why end
+  if not bytes then return nil, outcome end
   if outcome.code > 1 then return nil, outcome.sentence or "tar failed with exit code " .. outcome.code end
   return true
 end

@@ -21,12 +21,11 @@
 -- Repositories below the directory are left out with a notice, and so are names that a checkout refuses as an
 -- attack on other systems (core.protectNTFS, core.protectHFS: `.GIT`, `git~1`).
 
-local core = require "moonbox.core"
+local bring = require "moonbox.bring"
 local obeyed = require "moonbox.obeyed"
 local patch_git = require "moonbox.patch_git"
 local patch_nested = require "moonbox.patch_nested"
 
-local sys = core.sys
 local PATCH_BYTES = 256 * 2 ^ 20
 local LIST_BYTES = patch_git.LIST_BYTES
 local NOTICES, SHOWN_NAMES = 20, 10
@@ -149,27 +148,10 @@ local function tell_obeyed(self, box, tree)
   return true
 end
 
--- The bytes pass through this process, counted: a file that grows is never trusted to end.
 local function copy_out(self, box, file)
-  local out, message = sys.append_open(file)
-  if not out then return nil, message end
-  local bytes = 0
-  local outcome
-  outcome, message = patch_git.exec(self, box, {
-    run = { "/usr/bin/head", "-c", string.format("%d", PATCH_BYTES + 1), "--", patch_git.OUTPUT }, keep = 0,
-    on_output = function(stream, part)
-      if stream == "stderr" then return end
-      bytes = bytes + #part
-      if bytes <= PATCH_BYTES then out:write(part) end
-    end,
-  })
-  out:close()
-  if outcome and bytes > PATCH_BYTES then outcome, message = nil, "it is larger than 256 MB" end
-  if not outcome then
-    sys.unlink(file)
-    return nil, message
-  end
-  return bytes
+  return bring.output(function(spec) return patch_git.exec(self, box, spec) end, {
+    run = { "/usr/bin/head", "-c", string.format("%d", PATCH_BYTES + 1), "--", patch_git.OUTPUT },
+  }, file, PATCH_BYTES)
 end
 
 local function difference(self, box, file)

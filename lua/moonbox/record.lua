@@ -48,11 +48,20 @@ local function as_utf8(value)
   return copy
 end
 
+-- The first of what could not be written; whether the caller looks at each or not, it can be told in the end.
+local function note(self, written, message)
+  self.unwritten = self.unwritten or not written and message or nil
+  return written, message
+end
+
+--- Why the record is not whole: what first could not be written, a sentence; nil when it is.
+function M:trouble() return self.unwritten end
+
 --- Writes one event. `fields` is plain data; time, event and task are added. Returns the event.
 function M:event(name, fields)
   local event = as_utf8(self.redactor:deep(fields or {}))
   event.time, event.event, event[self.task.kind or "task"] = M.time(), name, self.task.id
-  self.events:write(json.encode(event) .. "\n")
+  note(self, self.events:write(json.encode(event) .. "\n"))
   if self.sink then self.sink(event) end
   return event
 end
@@ -61,7 +70,7 @@ end
 function M:save(fields)
   for key, value in pairs(fields or {}) do self.data[key] = value end
   local text = json.encode(as_utf8(self.redactor:deep(self.data)), { pretty = true })
-  return sys.write_file(self.task:file((self.task.kind or "task") .. ".json"), text .. "\n", PRIVATE)
+  return note(self, sys.write_file(self.task:file((self.task.kind or "task") .. ".json"), text .. "\n", PRIVATE))
 end
 
 -- The last TAIL_BYTES of what is added.
@@ -98,7 +107,7 @@ function M:log(name)
   local function put(safe)
     local room = LOG_BYTES - TAIL_BYTES - kept
     local part = safe:sub(1, room)
-    if part ~= "" then file:write(part) end
+    if part ~= "" then note(self, file:write(part)) end
     kept = kept + #part
     self.kept[name] = kept
     if #part < #safe then tail.add(safe:sub(#part + 1)) end
@@ -115,9 +124,9 @@ function M:log(name)
     local rest = ""
     for _, feed in pairs(feeds) do rest = rest .. put(feed()) end
     if tail.dropped() > 0 then
-      file:write(string.format("\nmoonbox: %d bytes were left out here\n", tail.dropped()))
+      note(self, file:write(string.format("\nmoonbox: %d bytes were left out here\n", tail.dropped())))
     end
-    tail.each(function(part) file:write(part) end)
+    tail.each(function(part) note(self, file:write(part)) end)
     file:close()
     return rest
   end

@@ -208,8 +208,10 @@ return pipeline "p" { policy = "offline",
   end)
 
   it("keeps the task's files with --keep", function()
-    local code, _, err, record = run('step "s" { run = { "sh", "-c", "echo kept > f" } },', { "--keep" })
+    local code, _, err, record = run('step "s" { run = { "sh", "-c", "echo kept > f; truncate -s 4G hole" } },', { "--keep" })
     assert.equal(0, code, err)
+    local bytes = assert(require("moonbox.core").sys.stat(record .. "/files.tar")).size
+    assert.is_true(bytes < 2 ^ 20, bytes)
     local _, found = runs.shell("tar -xOf " .. record .. "/files.tar workspace/f")
     assert.equal("kept\n", found)
     assert.are_not.equal(0, (runs.shell("test -e " .. record .. "/fs")))

@@ -111,6 +111,7 @@ local function close_record(kept, outcome, started)
   kept.record:save { state = outcome.code == 0 and "passed" or "failed", code = outcome.code, network = network,
     sentence = outcome.sentence, seconds = outcome.seconds, ended = kept.record.time() }
   kept.record:close()
+  if kept.record:trouble() then say("the record of the command is not whole: " .. kept.record:trouble()) end
   kept.task:finish()
   return network
 end

@@ -214,6 +214,8 @@ local function run(args)
     report = opened.report, keep = own.keep,
   }
   opened.record:close()
+  local trouble = opened.record:trouble()
+  if trouble then complain("the record of the task is not whole: " .. trouble) end
   local released, message = require("moonbox.sandbox").release(opened.task:file("fs"))
   local gone, unmade = opened.task:finish()
   gone, message = released and gone, message or unmade
