@@ -8,27 +8,12 @@
 #ifndef MOONBOX_CGROUP_H
 #define MOONBOX_CGROUP_H
 
+#include "cgroup_find.h"
 #include "err.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-enum cgroup_controller { CGROUP_CPU, CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CONTROLLERS };
-enum { CGROUP_MAX_PATH = 512 };
-
-/* Where one controller's groups can be made, as found by doing. */
-struct cgroup_place {
-    int version; /* 0 nowhere, 1, 2 */
-    char parent[CGROUP_MAX_PATH];
-};
-
-struct cgroup_support {
-    struct cgroup_place controllers[CGROUP_CONTROLLERS];
-    char unified[CGROUP_MAX_PATH]; /* parent for a v2 group (kill, freeze), "" none */
-    struct cgroup_place io;        /* of version 1; the group `parent` is made when it is used */
-    struct cgroup_place freezer; /* without it, a hierarchy that can freeze; nothing is made there before it is used */
-};
 
 struct cgroup_limits {
     double cpus;        /* of CPU time a second; 0 none */
@@ -49,24 +34,6 @@ struct cgroup {
     int freezer;    /* the group that freezes; -1 not made yet */
     bool limits_io; /* what it reads from or writes to a disk */
 };
-
-enum { CGROUP_PRESSURE_CPU, CGROUP_PRESSURE_MEMORY, CGROUP_PRESSURE_IO, CGROUP_PRESSURES };
-
-struct cgroup_usage {
-    uint64_t memory, memory_peak, cpu_us, processes;
-    uint64_t oom_kills, refused;       /* processes killed for want of memory; forks refused */
-    double pressure[CGROUP_PRESSURES]; /* percent of the last 10 s in which some process waited */
-    bool has_memory, has_cpu, has_pressure;
-};
-
-const char *cgroup_controller_name(enum cgroup_controller controller);
-
-/* Looks where groups can be made; `moonbox` groups are created on the way, nothing else changes. Never fails: what is
- * not found is version 0. */
-void cgroup_find(struct cgroup_support *support);
-
-/* The same, once a process; static. */
-const struct cgroup_support *cgroup_found(void);
 
 /* Makes the groups called `name` for the limits that are set and that the host can hold. */
 int cgroup_create(struct cgroup *group, const struct cgroup_support *support, const char *name,
@@ -89,20 +56,6 @@ int cgroup_enter(int entrance, struct err *err);
 /* For the other files of this facility: makes and opens the group, or finds it; and sets the cpu limit of group `i`. */
 int cgroup_add(struct cgroup *group, const char *parent, int version, const char *name, struct err *err);
 int cgroup_limit_cpu(const struct cgroup *group, int i, double cpus, struct err *err);
-
-/* Gives it only this much processor time from now on. err->code EOPNOTSUPP where there is no such group. */
-int cgroup_throttle(const struct cgroup *group, double cpus, struct err *err);
-
-/* Stops every process of it, or lets them go on. On a host whose groups can't freeze a group is made that can:
- * cgroup_freezer_path says which, so that somebody can be told first (1 = in path, 0 = none is needed, -1 = can't). */
-int cgroup_freeze(struct cgroup *group, const struct cgroup_support *support, bool on, struct err *err);
-void cgroup_thaw(const struct cgroup *group); /* what version 1 has frozen does not even die */
-int cgroup_freezer_path(const struct cgroup *group, const struct cgroup_support *support, char *path, size_t size);
-
-/* The number behind `key` in a file of lines "KEY NUMBER"; 0 when it is not there. `fd`: of the group's directory. */
-uint64_t cgroup_keyed(int fd, const char *file, const char *key);
-
-void cgroup_read_usage(const struct cgroup *group, struct cgroup_usage *usage);
 
 /* Kills what is left inside (v2) and removes the groups; safe on an empty struct. Waits up to a second for the
  * kernel to let go. */

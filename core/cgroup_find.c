@@ -1,9 +1,10 @@
-#include "cgroup.h"
+#include "cgroup_find.h"
 
 #include "util.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

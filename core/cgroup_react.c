@@ -1,5 +1,4 @@
-/* cgroup_react.c - what can be done to a sandbox that runs: less processor time, and standing still. */
-#include "cgroup.h"
+#include "cgroup_react.h"
 
 #include "util.h"
 

@@ -1,5 +1,4 @@
-/* cgroup_usage.c - what the kernel counts of a sandbox's groups. */
-#include "cgroup.h"
+#include "cgroup_usage.h"
 
 #include "util.h"
 

@@ -1,6 +1,6 @@
 #include "head_start.h"
 
-#include "cgroup.h"
+#include "cgroup_find.h"
 #include "failpoint.h"
 #include "launch.h"
 #include "plan_bytes.h"

@@ -1,5 +1,6 @@
 #include "leaves.h"
 
+#include "cgroup_usage.h"
 #include "util.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 #include "sandbox.h"
 
 #include "cgroup_io.h"
+#include "cgroup_react.h"
 #include "control.h"
 #include "failpoint.h"
 #include "sys.h"

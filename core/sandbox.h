@@ -3,41 +3,15 @@
 #define MOONBOX_SANDBOX_H
 
 #include "cgroup.h"
-#include "err.h"
+#include "event.h"
 #include "gateway/gateway.h"
 #include "keeper.h"
 #include "leaves.h"
 #include "plan.h"
-#include "stream.h"
+#include "running.h"
 #include "wire.h"
 
 #include <stdbool.h>
-
-enum { STREAM_STDIN, STREAM_STDOUT, STREAM_STDERR, STREAMS };
-
-struct running {
-    struct running *next;
-    uint32_t id;
-    pid_t inside; /* its pid in the sandbox */
-    struct stream streams[STREAMS];
-    struct command_log *log; /* owned; NULL none */
-    struct err unlogged;     /* why there is none, where one was wanted; code 0 */
-    bool exited, failed;
-    bool last;        /* the sandbox ends with it */
-    double exited_at; /* monotonic seconds */
-    struct wire_exited result;
-    struct wire_failed failure;
-    struct leaf *leaf; /* the sandbox's; NULL none */
-    bool starved;      /* it was killed for want of memory, and its client is to hear why: sandbox_blame */
-    bool pty;
-    int rows, cols;
-    /* Of a client's command (core/control): */
-    bool given;              /* a client carries its streams */
-    uint32_t client, number; /* whose it is (0: gone), and what that client calls it */
-    double deadline;         /* monotonic seconds: SIGTERM; 0 none */
-    double kill_at;          /* SIGKILL; 0 none */
-    bool overran;
-};
 
 struct sandbox {
     const struct plan *plan; /* borrowed */
@@ -62,63 +36,8 @@ struct sandbox {
     char why[WIRE_MAX_REPLY + 32];
 };
 
-enum event_kind {
-    EVENT_TIMEOUT,     /* nothing happened in the time given */
-    EVENT_EXIT,        /* a command ended and all that it wrote has been carried: `running` */
-    EVENT_OUTPUT,      /* bytes of an observed stream: `running`, `stream`, `bytes` */
-    EVENT_SIGNAL,      /* the supervisor was asked to: `signal` */
-    EVENT_USAGE,       /* init's answer: `usage` */
-    EVENT_STORAGE,     /* a measurement of the storage folder: `storage` */
-    EVENT_NO_GATEWAY,  /* the gateway has ended by itself: there is no network from here on */
-    EVENT_NOT_STARTED, /* the sandbox could not be set up, nothing has run: `why` */
-    EVENT_STARVED,     /* a client's command was killed for want of memory: `running`, `kills`; until sandbox_blame */
-    EVENT_REQUEST,     /* a client asks: `client`, `bytes`, until control_reply */
-    EVENT_BEGUN,       /* a client has started a command, the first one since the caller is at rest */
-    EVENT_GONE,        /* init has ended, or spoke nonsense: the sandbox is over; `why` */
-};
-
-struct event {
-    enum event_kind kind;
-    struct running *running; /* the sandbox's, until sandbox_forget */
-    int stream, signal;
-    const char *bytes; /* valid until the next call */
-    size_t length;
-    struct wire_usage usage;
-    struct tree_usage storage;
-    const char *why;
-    int code; /* EVENT_NOT_STARTED: the errno of what failed, or 0 */
-    uint32_t client;
-    uint64_t kills;   /* processes */
-    const char *leaf; /* of the command's group: its name */
-};
-
-/* Where a command's stream goes or comes from. */
-enum stdio_kind { STDIO_NULL, STDIO_PASS, STDIO_CAPTURE, STDIO_LOG, STDIO_FEED, STDIO_MERGE, STDIO_GIVEN };
-
-struct stdio_request {
-    enum stdio_kind kind;
-    int fd;            /* STDIO_PASS: the caller's; STDIO_LOG: taken; STDIO_GIVEN: taken, the command's own */
-    uint64_t keep;     /* STDIO_CAPTURE, STDIO_LOG: bytes */
-    const char *bytes; /* STDIO_FEED */
-    size_t length;
-    bool observe;
-};
-
-struct start_request {
-    const char *const *argv, *const *env; /* NULL-terminated */
-    const char *cwd;
-    struct stdio_request stdio[STREAMS];
-    bool pty; /* stdin and stdout then pass through it; stderr is not used */
-    int rows, cols;
-    bool last;       /* the sandbox ends with it: its end then runs beside what the supervisor still does */
-    bool files;      /* argv is a request about files (core/files), no program */
-    bool tree;       /* all that it starts can be ended with it: sandbox_end */
-    double seconds;  /* to a supervisor: the command's time; 0 no limit of its own */
-    const char *log; /* the folder of core/command_log; NULL none. A pty's command has its beginning and end there */
-};
-
 /* A sandbox that another process supervises, through its control socket (taken): commands can be started in it and
- * watched, nothing else. Ignores SIGPIPE from now on, as launch does. sandbox_close lets go of it. */
+ * watched, nothing else. Ignores SIGPIPE and SIGXFSZ from now on. sandbox_close lets go of it. */
 void sandbox_remote(struct sandbox *sandbox, int socket);
 
 /* Makes a pipe the agent's, so that it may be opened again through /dev/stdout. */
@@ -152,9 +71,6 @@ int sandbox_ask_usage(struct sandbox *sandbox, struct err *err);
 
 /* Stops every process of the sandbox, or lets them go on. err->code EOPNOTSUPP where the host can't. */
 int sandbox_freeze(struct sandbox *sandbox, const struct cgroup_support *support, bool on, struct err *err);
-
-/* Tells a command's pty its new size. */
-void sandbox_resize(struct running *running, int rows, int cols);
 
 void sandbox_forget(struct sandbox *sandbox, struct running *running);
 

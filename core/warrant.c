@@ -1,6 +1,6 @@
 #include "warrant.h"
 
-#include "cgroup.h"
+#include "cgroup_find.h"
 #include "identity.h"
 #include "plan_bytes.h"
 #include "util.h"

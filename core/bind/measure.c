@@ -2,7 +2,8 @@
 #include "bind.h"
 #include "handle.h"
 
-#include "../cgroup.h"
+#include "../cgroup_react.h"
+#include "../cgroup_usage.h"
 #include "../oom.h"
 #include "../unlinked.h"
 
