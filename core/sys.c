@@ -1,7 +1,6 @@
 #include "sys.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -94,13 +93,4 @@ long sys_join_new_session_keyring(void)
 {
     enum { JOIN_SESSION_KEYRING = 1 }; /* linux/keyctl.h */
     return syscall(SYS_keyctl, JOIN_SESSION_KEYRING, NULL);
-}
-
-int sys_has_capability(int capability)
-{
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2];
-    if (syscall(SYS_capget, &header, data) < 0)
-        return 0;
-    return ((data[capability / 32].effective >> (capability % 32)) & 1) != 0;
 }

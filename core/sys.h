@@ -33,7 +33,4 @@ void sys_default_signals(void);
 /* keyctl(2) KEYCTL_JOIN_SESSION_KEYRING with no name: a new, empty session keyring. */
 long sys_join_new_session_keyring(void);
 
-/* capset-free helper: 1 when the calling process has the capability in its effective set. */
-int sys_has_capability(int capability);
-
 #endif

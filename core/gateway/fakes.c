@@ -94,12 +94,3 @@ const char *fakes_name(const struct fakes *fakes, const struct address *address)
         (unsigned)(address->bytes[1] - block.bytes[1]) << 16 | (unsigned)address->bytes[2] << 8 | address->bytes[3];
     return number >= 1 && number <= fakes->n ? fakes->names[number - 1] : NULL;
 }
-
-void fakes_free(struct fakes *fakes)
-{
-    for (size_t i = 0; i < fakes->n; i++)
-        free(fakes->names[i]);
-    free(fakes->names);
-    free(fakes->slots);
-    memset(fakes, 0, sizeof *fakes);
-}

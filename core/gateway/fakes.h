@@ -29,6 +29,4 @@ bool fakes_known(const struct fakes *fakes, const char *name);
 bool fakes_is(const struct address *address);
 const char *fakes_name(const struct fakes *fakes, const struct address *address);
 
-void fakes_free(struct fakes *fakes);
-
 #endif

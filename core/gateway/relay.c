@@ -369,7 +369,8 @@ static bool finished(const struct conn *conn)
     return conn->client.ended && conn->upstream.ended && conn->client.shut && conn->upstream.shut;
 }
 
-void relay_pump(struct conn *conn)
+/* Moves what can be moved, and ends the connection when there is nothing more to come. */
+static void pump_both(struct conn *conn)
 {
     enum moved up = pump(conn, &conn->client, &conn->upstream, &conn->up);
     if (up == OVER)
@@ -413,7 +414,7 @@ void relay_events(struct side *side, uint32_t events)
     if (events & EPOLLERR && broke_after_end(side))
         conn_end(conn, "reset", NULL, true);
     else
-        relay_pump(conn);
+        pump_both(conn);
 }
 
 static void log_opening(struct conn *conn)
@@ -449,7 +450,7 @@ void relay_start(struct conn *conn)
     conn->client.readable = conn->client.writable = true;
     conn->upstream.readable = conn->upstream.writable = true;
     log_opening(conn);
-    relay_pump(conn);
+    pump_both(conn);
 }
 
 /* Those that got something go to the line's end, the others keep their places: who has waited longest is next. */
@@ -462,7 +463,7 @@ static void serve_line(struct gateway *gateway)
         gateway->paced.first = NULL;
         conn->paced = false;
         if (conn->stage == CONN_RELAY)
-            relay_pump(conn);
+            pump_both(conn);
         if (conn->paced)
             line_up(conn->up.total + conn->down.total > before ? &served : &front, conn);
     }

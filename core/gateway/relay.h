@@ -37,9 +37,6 @@ void relay_start(struct conn *conn);
 /* An event of one of its sockets, which may be there before the other. */
 void relay_events(struct side *side, uint32_t events);
 
-/* Moves what can be moved, and ends the connection when there is nothing more to come. */
-void relay_pump(struct conn *conn);
-
 /* Frees what is held of its bytes. */
 void relay_release(struct conn *conn);
 

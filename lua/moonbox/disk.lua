@@ -9,9 +9,6 @@ local sys = core.sys
 
 local M = {}
 
---- Seconds between looks at the host's free space while a sandbox writes to it.
-M.FLOOR_PERIOD = 0.25
-
 local MOST_TEMPLATES = 16
 local LARGEST_FLOOR, FLOOR_SHARE = 2 ^ 30, 1 / 20
 local PRIVATE = 448 -- 0700
