@@ -23,9 +23,9 @@ B ?= build
 # pkg-config knows it; or a path. What is there already is not asked for.
 NEED_BUILD = gcc=gcc /usr/include/stdio.h=libc6-dev pkg-config=pkg-config luajit=luajit lib:luajit=libluajit-5.1-dev \
 	lib:libseccomp=libseccomp-dev lib:libcap=libcap-dev lib:yaml-0.1=libyaml-dev lib:libcares=libc-ares-dev
-NEED_DEMO = box:git=git box:node=nodejs box:npm=npm python3=python3 ip=iproute2 openssl=openssl dropbear=dropbear-bin \
+NEED_DEMO = box:git=git box:node=nodejs box:npm=npm /usr/bin/python3=python3 ip=iproute2 openssl=openssl dropbear=dropbear-bin \
 	box:ssh=openssh-client /etc/ssl/certs/ca-certificates.crt=ca-certificates
-NEED_TEST = $(NEED_DEMO) /usr/bin/busted=lua-busted box:python3=python3 script=bsdutils tmux=tmux newuidmap=uidmap \
+NEED_TEST = $(NEED_DEMO) /usr/bin/busted=lua-busted script=bsdutils tmux=tmux newuidmap=uidmap \
 	setpriv=util-linux ps=procps setcap=libcap2-bin box:curl=curl
 ifeq ($(MOONBOX_MUST_RUN),1)
 NEED_TEST += box:javac=default-jdk-headless box:musl-gcc=musl-tools /usr/bin/pip3=python3-pip \

@@ -6,6 +6,8 @@
 # namespaces, in which github.com is a server of our own with the repository made of project/. The pipeline, the policy and
 # the gateway are the same as out there. An address is that of a copy of project/ on a server that the policy allows.
 set -eu
+# What it writes for the lab's servers, another user may have to read.
+umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -14,7 +16,7 @@ address=${1:-}
 keys=
 
 if [ -z "$address" ] && [ -z "${MOONBOX_LAB:-}" ]; then
-    exec python3 -B "$top/spec/lab/lab.py" sh "$here/run.sh"
+    exec /usr/bin/python3 -B "$top/spec/lab/lab.py" sh "$here/run.sh"
 fi
 
 work=$(mktemp -d)

@@ -60,10 +60,24 @@ def make_ssh(folder):
     os.chmod(folder + "/ssh/id", 0o644)
 
 
-def make_git(folder):
+def read_project():
+    """The demo's project, path by path; the only thing that the servers need of the checkout, which not everyone may enter."""
+    files = {}
+    for top, _, names in os.walk(PROJECT):
+        for name in names:
+            path = os.path.join(top, name)
+            with open(path, "rb") as file:
+                files[os.path.relpath(path, PROJECT)] = file.read()
+    if not files:
+        raise RuntimeError(f"{os.path.normpath(PROJECT)}: there is no project")
+    return files
+
+
+def make_git(folder, project):
     work, bare = folder + "/git/work", folder + "/git/month-days.git"
     environment = {"PATH": os.environ["PATH"], "HOME": folder, "GIT_CONFIG_NOSYSTEM": "1"}
-    shutil.copytree(PROJECT, work)
+    for path, data in project.items():
+        write(f"{work}/{path}", data)
     git = ["git", "-c", "user.name=Demo Author", "-c", "user.email=demo@moonbox.invalid", "-c", "safe.directory=*"]
     run(*git, "init", "--quiet", "--initial-branch=main", cwd=work, env=environment)
     run(*git, "add", "--all", cwd=work, env=environment)
@@ -83,12 +97,9 @@ def tarball(files, mode="w:gz"):
     return out.getvalue()
 
 
-def make_npm(folder):
-    source = os.path.join(PROJECT, "vendor", "leap-years")
-    files = {}
-    for name in sorted(os.listdir(source)):
-        with open(os.path.join(source, name), "rb") as file:
-            files["package/" + name] = file.read()
+def make_npm(folder, project):
+    source = "vendor/leap-years/"
+    files = {"package/" + path[len(source):]: project[path] for path in sorted(project) if path.startswith(source)}
     package, manifest = tarball(files), json.loads(files["package/package.json"])
     version, url = manifest["version"], "https://npm.allowed.test/npm/leap-years/-/leap-years-%s.tgz" % manifest["version"]
     integrity = "sha512-" + base64.b64encode(hashlib.sha512(package).digest()).decode()
@@ -129,10 +140,10 @@ def make_debian(folder):
     write(folder + "/Release", f"Origin: lab\nSuite: lab\nSHA256:\n{digests}")
 
 
-def make(folder):
+def make(folder, project):
     make_certificates(folder + "/tls")
-    make_git(folder)
+    make_git(folder, project)
     make_ssh(folder)
-    make_npm(folder + "/www/npm")
+    make_npm(folder + "/www/npm", project)
     make_python(folder + "/www/simple")
     make_debian(folder + "/www/debian")

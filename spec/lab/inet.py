@@ -10,7 +10,7 @@ servers listen. The servers:
     packets.py  FOLDER/packets.log: each packet that comes out of the cable, but those of known connections
 
 A log line is JSON and is written before the answer goes out: what is not in the log did not come. As root the servers run as
-nobody.
+nobody, who may not be let into the checkout: all that they need of it is read before, and nothing after.
 """
 import asyncio
 import os
@@ -83,11 +83,14 @@ def main(folder, cable, ready):
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     capture = packets.listen("inet0")
     show_ssh_user(folder, os.getuid() or NOBODY)
+    project = content.read_project()
+    os.umask(0o022)
+    os.chdir(folder)
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-    content.make(folder)
+    content.make(folder, project)
     asyncio.run(serve(folder, capture, ready))
     return 0
 

@@ -174,6 +174,8 @@ async def git(connection, request):
     child = await asyncio.create_subprocess_exec("git", "http-backend", env=environment, stdin=asyncio.subprocess.PIPE,
                                                  stdout=asyncio.subprocess.PIPE)
     out, _ = await child.communicate(body)
+    if child.returncode != 0:
+        return answer(connection.writer, "500 Internal Server Error", b"git http-backend failed\n")
     headers, _, content = out.partition(b"\r\n\r\n")
     status, kept = b"200 OK", []
     for line in headers.split(b"\r\n"):
@@ -249,7 +251,8 @@ async def start(folder):
             log.write(event="bad", what=str(why), **connection.where)
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass
-        writer.close()
+        finally:  # whatever went wrong here, the client is not left waiting
+            writer.close()
 
     for port, context in (80, None), (8080, None), (443, tls_context(folder)), (8443, tls_context(folder)):
         handle = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)

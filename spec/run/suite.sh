@@ -3,6 +3,8 @@
 # build in build/. Each file has a process of its own, so that a crash costs one file. Adds one line
 # "FILE PASSED FAILED SKIPPED SECONDS" a file to $MOONBOX_RESULTS.
 set -eu
+# The caller's own would be that of every file that a spec makes for somebody else.
+umask 022
 [ $# -gt 0 ] || set -- spec/unit/*_spec.lua spec/system/*_spec.lua
 
 TMPDIR=$(mktemp -d)

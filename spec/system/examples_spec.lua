@@ -69,7 +69,7 @@ describe("the examples", function()
   end)
 
   it("have a demo that runs the agent's task and proves its patch", function()
-    for _, tool in ipairs { "npm", "python3", "ip", "openssl", "/usr/sbin/dropbear", "ssh" } do
+    for _, tool in ipairs { "npm", "/usr/bin/python3", "ip", "openssl", "/usr/sbin/dropbear", "ssh" } do
       mode.need(tool, "the demo needs it")
     end
     local code, out, err = runs.shell("TMPDIR=" .. folder .. " sh examples/demo/run.sh")

@@ -107,12 +107,33 @@ describe("the lab", function()
     assert.is_not.equal(0, shell(ssh:format("other", "none", "none")).code)
   end)
 
+  -- git can't start where it finds a broken repository, and no program where its environment is too long.
+  it("serves a checkout that its servers may not enter, and answers at once where one of them fails", function()
+    local done = box.shell(([[umask 077; mkdir -p %s/closed/spec %s/closed/examples/demo
+      cp -R spec/lab %s/closed/spec; cp -R examples/demo/project %s/closed/examples/demo; cd %s/closed; mkdir tmp home
+      cat > try <<'END'
+        git clone --quiet https://allowed.test/git/month-days.git https && git clone --quiet git://allowed.test/month-days.git git
+        ls https/package.json git/package.json
+        cd $MOONBOX_LAB; umask 022; mkdir refs objects; echo 'ref: refs/heads/main' > HEAD; echo '[' > config
+        curl -sS --max-time 20 -o /dev/null -w '%{http_code}\n' \
+          "https://allowed.test/git/month-days.git/info/refs?service=git-upload-pack"
+        /usr/bin/python3 -c 'if True:
+          import http.client
+          connection = http.client.HTTPConnection("allowed.test", timeout=20)
+          connection.request("GET", "/git/month-days.git/HEAD", headers={"Content-Type": 200000 * "x"})
+          try: print(connection.getresponse().status)
+          except http.client.RemoteDisconnected: print("closed")'
+END
+      HOME=$PWD/home TMPDIR=$PWD/tmp /usr/bin/python3 -B spec/lab/lab.py sh try; ls -A tmp]]):gsub("%%s", box.home))
+    assert.equal("git/package.json\nhttps/package.json\n500\nclosed\n", done.stdout, done.stderr)
+  end)
+
   it("leaves no process, namespace or mount, even when its first process is killed", function()
     local stop = "spec/lab/lab.py sh -c 'echo up; exec sleep 600' > " .. box.home .. "/out & echo $!"
     for _, signal in ipairs { "KILL", "TERM" } do
       local before = box.read("/proc/self/mountinfo")
       os.remove(box.home .. "/out")
-      local pid = box.shell("MOONBOX_SPEC_LAB=" .. box.home .. " python3 -B " .. stop).stdout:match("%d+")
+      local pid = box.shell("MOONBOX_SPEC_LAB=" .. box.home .. " /usr/bin/python3 -B " .. stop).stdout:match("%d+")
       assert.is_true(box.wait_for(function() return box.read(box.home .. "/out") == "up\n" end, 30), "no lab within the lab")
       local function left()
         return box.shell("grep -lz MOONBOX_SPEC_LAB=" .. box.home .. " /proc/[0-9]*/environ 2>/dev/null | wc -l").stdout
