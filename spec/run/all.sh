@@ -6,6 +6,8 @@ build=$1
 shift
 cd "$(dirname "$0")/../.."
 
+# A TMPDIR of root's own, as libpam-tmpdir makes them, is closed to the ordinary user.
+[ "$(id -u)" != 0 ] || setpriv --reuid 65534 --clear-groups test -x "${TMPDIR:-/tmp}/." || unset TMPDIR
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
