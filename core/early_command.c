@@ -83,7 +83,9 @@ static void wait_a_moment(struct sandbox *sandbox, struct event *event)
 
 static bool is_good_end(const struct event *event)
 {
-    return event->kind == EVENT_EXIT && !event->running->failed && event->running->result.status == 0;
+    struct err ignored;
+    return event->kind == EVENT_EXIT && !event->running->failed && event->running->result.status == 0 &&
+           sandbox_delivered(event->running, &ignored) == 0;
 }
 
 bool early_command(int argc, char **argv, int *code)

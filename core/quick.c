@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { ID_MOST = 40, CODE_LOST = 137, CODE_INTERNAL = 70, INSISTING = 3 };
+enum { ID_MOST = 40, CODE_LOST = 137, CODE_INTERNAL = 70, CODE_CANNOT = 69, INSISTING = 3 };
 
 /* moonbox.sandboxes.valid */
 static bool is_id(const char *text)
@@ -56,7 +56,12 @@ static int exit_code(const struct running *running)
         return running->failure.exit_code;
     }
     int status = running->result.status;
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    struct err err;
+    if (sandbox_delivered(running, &err) == 0)
+        return code;
+    say(err.text);
+    return code != 0 ? code : CODE_CANNOT;
 }
 
 /* The caller's signals are the command's; a third SIGINT insists. */

@@ -264,6 +264,15 @@ int sandbox_freeze(struct sandbox *sandbox, const struct cgroup_support *support
     return 0;
 }
 
+int sandbox_delivered(const struct running *running, struct err *err)
+{
+    for (int i = STREAM_STDOUT; i < STREAMS; i++)
+        if ((errno = running->streams[i].refused) != 0)
+            return err_sys(err, "what the command wrote is cut short: standard %s",
+                           i == STREAM_STDOUT ? "output" : "error");
+    return 0;
+}
+
 void sandbox_resize(struct running *running, int rows, int cols)
 {
     struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)cols};

@@ -57,6 +57,10 @@ struct running *sandbox_start(struct sandbox *sandbox, const struct start_reques
 /* Waits at most `seconds` (negative: for ever) and reports one thing. 0, or -1 with err set. */
 int sandbox_next(struct sandbox *sandbox, double seconds, struct event *event, struct err *err);
 
+/* Whether the caller's own descriptors took all of a command's output, as a full disk does not: 0, or -1 with the sentence in
+ * err. A pipe that nobody reads any more, and a terminal that is gone, want no more. */
+int sandbox_delivered(const struct running *running, struct err *err);
+
 /* Sends a signal to the process group of a command; id 0: to every process in the sandbox but init. */
 int sandbox_signal(struct sandbox *sandbox, uint32_t id, int signal, struct err *err);
 

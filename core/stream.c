@@ -162,6 +162,7 @@ static void drain_pending(struct stream *stream)
             return;
         }
         if (wrote < 0) {
+            stream->refused = stream->log || stream->terminal || errno == EPIPE ? 0 : errno;
             stream->unwritten += stream->pending_length;
             stream->pending_length = 0;
             stream_close(stream);

@@ -26,6 +26,7 @@ struct stream {
     size_t length, at;  /* of memory: bytes held; bytes already fed */
     struct kept kept;   /* of output: all of it when captured; of a log its tail */
     uint64_t unwritten; /* bytes that a caller's descriptor did not take */
+    int refused;        /* why: its errno; 0 when it took all, or is a terminal or a pipe that nobody reads */
     bool capture, log, feed, observe;
     struct command_log *copy; /* borrowed: what is read goes there as well, as stream `copy_as`; NULL none */
     int copy_as;

@@ -201,6 +201,7 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
 {
     int status = running->result.status;
     uint64_t dropped = 0;
+    struct err undelivered;
     if (running->failed) {
         bind_set_number(L, "code", running->failure.exit_code);
         bind_set_string(L, "failed", running->failure.text);
@@ -219,6 +220,8 @@ static void push_exit(lua_State *L, struct sandbox *sandbox, struct running *run
     for (int i = STREAM_STDOUT; i < STREAMS; i++)
         dropped += stream_dropped(&running->streams[i]);
     bind_set_number(L, "dropped", (double)dropped);
+    if (sandbox_delivered(running, &undelivered) < 0)
+        bind_set_string(L, "undelivered", undelivered.text);
     if (running->unlogged.code != 0)
         bind_set_string(L, "unlogged", running->unlogged.text);
     sandbox_forget(sandbox, running);

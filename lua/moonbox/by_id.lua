@@ -8,7 +8,7 @@ local function sys() return require("moonbox.core").sys end
 --- Writes a sentence to stderr and returns the exit code.
 function M.fail(code, text) return require("moonbox.tell").fail(code, text) end
 
-function M.print(text) return sys().write(1, text) end
+function M.print(text) return require("moonbox.output").print(text) end
 
 --- Prints a table as one line of JSON.
 function M.json(value) return M.print(require("moonbox.json").encode(value) .. "\n") end

@@ -30,7 +30,7 @@ function M.run(id, options, command, environment)
     stdin = stdio.INHERIT, stdout = stdio.INHERIT, stderr = stdio.INHERIT, signals = true,
     log = not options["no-log"] }
   if tty then sys.cooked() end
-  if not outcome then return by_id.fail(code, message) end
+  if not stdio.delivered(outcome) then return by_id.fail(code, message) end
   if outcome.unlogged then by_id.fail(0, outcome.unlogged) end
   if outcome.sentence then by_id.fail(0, outcome.sentence) end
   return outcome.code

@@ -3,7 +3,7 @@
 -- Modules are loaded when they are needed and not before: a cold start is part of every sandbox's price.
 local COMMANDS = { "check", "cp", "create", "destroy", "doctor", "events", "exec", "explain", "flows", "gc", "help",
   "inspect", "list", "logs", "network", "pause", "plan", "posture", "resume", "run", "stats", "stop", "version", "why" }
-local USAGE, INTERNAL = 64, 70
+local USAGE, CANNOT, INTERNAL = 64, 69, 70
 
 local aliases = { ["--version"] = "version", ["-V"] = "version", ["--help"] = "help", ["-h"] = "help" }
 
@@ -28,6 +28,12 @@ local function wants_help(args)
   return false
 end
 
+-- Why standard output did not take all that was printed, or nil. Who printed nothing has not loaded the module.
+local function cut_short()
+  local output = package.loaded["moonbox.output"]
+  return output and output.trouble
+end
+
 return function(argv)
   -- Of moonbox's own making (moonbox.create), not for people.
   if argv[1] == "supervise" and #argv == 3 then return require("moonbox.supervisor").main(argv[2], argv[3]) end
@@ -39,5 +45,10 @@ return function(argv)
     name, args = "help", { name }
   end
   local code = require("moonbox.cli." .. name).run(args)
-  return type(code) == "number" and code or INTERNAL
+  if type(code) ~= "number" then return INTERNAL end
+  local trouble = cut_short()
+  if trouble then
+    require("moonbox.core").sys.write(2, ("moonbox: what was printed is cut short: %s\n"):format(trouble))
+  end
+  return trouble and code == 0 and CANNOT or code
 end

@@ -70,6 +70,7 @@ local function outcome(self, call)
     ended_by = exit.ended_by,
     sentence = overran and ("time limit of %g s reached"):format(call.spec.time or 0) or exit.failed,
     stdout = exit.stdout, stderr = exit.stderr, dropped = exit.dropped or 0, unlogged = exit.unlogged,
+    undelivered = exit.undelivered,
     seconds = sys.monotonic() - call.began, usage = { cpu_seconds = exit.cpu_seconds, memory_peak = exit.peak_rss } }
 end
 

@@ -4,7 +4,7 @@ local M = {}
 --- Values for `stdin`, `stdout`, `stderr` of box:exec: the caller's own; kept and returned; the same as stdout.
 M.INHERIT, M.CAPTURE, M.STDOUT = "pass", "capture", "merge"
 
-local KEPT = 2 ^ 20
+local KEPT, UNDELIVERED = 2 ^ 20, 69
 
 --- An output: `value` is nil or M.CAPTURE, M.INHERIT, M.STDOUT, { log = path, keep = bytes }, or
 -- { pass = descriptor }, the caller's. `spec.keep` bytes are
@@ -26,6 +26,16 @@ function M.size(tty)
   if tty then rows, cols = require("moonbox.core").sys.winsize(1) end
   if rows then return rows, cols end
   return 24, 80
+end
+
+--- For who runs a command on its own descriptors: one whose output they did not take in full has not succeeded.
+-- Returns the outcome, with a sentence and an exit code that say so; `undelivered` comes from core/sandbox.h.
+function M.delivered(outcome)
+  if outcome and outcome.undelivered then
+    outcome.sentence = outcome.sentence or outcome.undelivered
+    if outcome.code == 0 then outcome.code = UNDELIVERED end
+  end
+  return outcome
 end
 
 --- The input: nothing, M.INHERIT, a text, or { pass = descriptor }, the caller's.

@@ -207,6 +207,7 @@ local function outcome(run)
   return {
     code = code, signal = run.signal or (exit.signal and ("%d"):format(exit.signal)) or nil, ended_by = run.ended_by,
     sentence = run.sentence or exit.failed, stdout = exit.stdout, stderr = exit.stderr, dropped = exit.dropped or 0,
+    undelivered = exit.undelivered,
     seconds = sys.monotonic() - run.began, usage = usage,
   }
 end

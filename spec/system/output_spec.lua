@@ -56,6 +56,24 @@ describe("output", function()
     assert.equal(MB + 3, outcome.dropped)
   end)
 
+  it("that standard output or error has no room for is told of, and ends with 69 what would have been a success", function()
+    assert.same({ code = 0, stdout = "full\n", stderr = "" }, box.shell("build/moonbox create --id full"))
+    local CUT = "moonbox: what %s is cut short: standard output: No space left on device\n"
+    local commands = { "exec -- echo x", "exec --time 60 -- echo x", "exec full -- echo x", "exec full --no-log -- echo x",
+      "plan offline", "explain offline", "help", "list", "run hello" }
+    for _, command in ipairs(commands) do
+      local sentence = CUT:format(command:find("^exec") and "the command wrote" or "was printed")
+      local done = box.shell("build/moonbox " .. command .. " >/dev/full")
+      assert.same({ 69, sentence }, { done.code, done.stderr }, command)
+      assert.equal(0, box.shell("build/moonbox " .. command).code, command)
+      -- Whoever reads no more wants no more.
+      assert.equal("", box.shell("build/moonbox " .. command .. " | true").stderr, command)
+    end
+    assert.equal(69, box.shell("build/moonbox exec -- sh -c 'echo x >&2' 2>/dev/full").code)
+    assert.equal(3, box.shell("build/moonbox exec -- sh -c 'echo x; exit 3' >/dev/full").code)
+    assert.equal(0, box.shell("build/moonbox destroy full").code)
+  end)
+
   it("91: without end neither holds up the clock nor grows the supervisor", function()
     local before = runs.resident()
     local outcome = box.inside(opened, "yes & yes >&2 & sleep 60", { time = 1.5, keep = MB })

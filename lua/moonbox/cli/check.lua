@@ -49,7 +49,7 @@ function M.run(args)
   for _, argument in ipairs(rest) do
     for _, d in ipairs(M.diagnostics(argument, parser.for_plan(o, KINDS))) do all[#all + 1] = d end
   end
-  if o.json then sys.write(1, json.encode(all, { pretty = true }) .. "\n") end
+  if o.json then require("moonbox.output").print(json.encode(all, { pretty = true }) .. "\n") end
   if not o.json then require("moonbox.policy").complain(all) end
   return #all > 0 and require("moonbox.policy").code(all) or 0
 end

@@ -27,7 +27,7 @@ function M.run(args)
   end
   local box, message, code = require("moonbox").create { plan = plan, id = options.id }
   if not box then return by_id.fail(code, message) end
-  by_id.print(box.id .. "\n")
+  if not by_id.print(box.id .. "\n") then by_id.fail(0, "the sandbox " .. box.id .. " is running all the same") end
   return 0
 end
 

@@ -78,7 +78,7 @@ function M.run(args)
   local report, message = require("moonbox.doctor").examine()
   if not report then return tell.fail(UNAVAILABLE, message) end
   local colour = sys.isatty(1) and not os.getenv("NO_COLOR") and os.getenv("TERM") ~= "dumb"
-  sys.write(1, o.json and json(report) or M.text(report, colour))
+  require("moonbox.output").print(o.json and json(report) or M.text(report, colour))
   if report.ok then return 0 end
   return tell.fail(UNAVAILABLE, "this host can't run every shipped policy")
 end

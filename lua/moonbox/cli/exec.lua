@@ -134,7 +134,7 @@ local function run(box, command, wanted, options)
   local outcome, message, code = box:exec { run = command, env = wanted.env, cwd = options.cwd, time = wanted.time,
     tty = wanted.tty, stdin = pass, stdout = pass, stderr = pass, forward = true, last = true }
   if wanted.tty then sys.cooked() end
-  return outcome or { code = code, sentence = message }
+  return require("moonbox.stdio").delivered(outcome) or { code = code, sentence = message }
 end
 
 -- What the monitor tells: warnings to people, everything but samples to programs.

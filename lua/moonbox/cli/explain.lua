@@ -30,7 +30,7 @@ function M.run(args)
   if not plan then return policy.complain(diagnostics) end
   local explain = require "moonbox.explain"
   local rows = explain.rows(data, plan, require("moonbox.holding").levels(plan))
-  sys.write(1, o.json and as_json(data, rows) or explain.text(data, rows))
+  require("moonbox.output").print(o.json and as_json(data, rows) or explain.text(data, rows))
   return 0
 end
 

@@ -108,6 +108,7 @@ local function ended(directory)
 end
 
 local function show(directory, options, wanted)
+  local output = require "moonbox.output"
   local flows = require "moonbox.flows"
   local path, reader, head = directory .. "/flows.jsonl", nil, false
   local over = not options.follow
@@ -115,9 +116,9 @@ local function show(directory, options, wanted)
     reader = reader or flows.open(path)
     for flow, line in function() if reader then return reader:next() end end do
       if wanted(flow) then
-        if not head and not options.json then sys().write(1, HEAD) end
+        if not head and not options.json then output.print(HEAD) end
         head = true
-        if not sys().write(1, options.json and line .. "\n" or M.line(flow)) then return reader, head end
+        if not output.print(options.json and line .. "\n" or M.line(flow)) then return reader, head end
       end
     end
     if over then return reader, head end

@@ -111,7 +111,7 @@ function M.run(args)
   end
   local name = args[1]
   if not name then
-    sys.write(1, overview())
+    require("moonbox.output").print(overview())
     return 0
   end
   local is_command = false
@@ -124,7 +124,7 @@ function M.run(args)
     return require("moonbox.tell").fail(64, sentence:format(require("moonbox.say").plain(name),
       suggest.tail(name, known())))
   end
-  sys.write(1, text)
+  require("moonbox.output").print(text)
   return 0
 end
 

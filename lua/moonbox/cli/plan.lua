@@ -17,7 +17,7 @@ function M.run(args)
   end
   local plan, diagnostics = require("moonbox.plan").load(rest[1], parser.for_plan(o, KINDS))
   if not plan then return require("moonbox.policy").complain(diagnostics) end
-  sys.write(1, M.text(plan))
+  require("moonbox.output").print(M.text(plan))
   return 0
 end
 

@@ -139,7 +139,7 @@ local function show_usage(data)
       lines[#lines + 1] = string.format("  --%-14s %s: %s%s", need.name, need.kind, need.about or "", default)
     end
   end
-  sys().write(1, table.concat(lines, "\n") .. "\n")
+  require("moonbox.output").print(table.concat(lines, "\n") .. "\n")
   return 0
 end
 
@@ -156,7 +156,7 @@ end
 local function new_report(own)
   local terminal = sys().isatty(1) and os.getenv("TERM") ~= "dumb"
   local form = own.json and "json" or terminal and "terminal" or "plain"
-  return require("moonbox.report").new(form, function(text) sys().write(1, text) end, {
+  return require("moonbox.report").new(form, function(text) require("moonbox.output").print(text) end, {
     color = terminal and not os.getenv("NO_COLOR"),
     columns = function()
       local _, columns = sys().winsize(1)
@@ -234,7 +234,7 @@ function M.run(args)
       if word == "--json" then
         local event = { event = "result", time = require("moonbox.record").time(), state = "failed",
           code = code, sentence = sentence }
-        sys().write(1, require("moonbox.json").encode(event) .. "\n")
+        require("moonbox.output").print(require("moonbox.json").encode(event) .. "\n")
       end
     end
   end

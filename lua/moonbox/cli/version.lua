@@ -3,7 +3,7 @@ local M = { about = "prints the version", usage = "moonbox version", options = {
 
 function M.run()
   local core = require "moonbox.core"
-  core.sys.write(1, "moonbox " .. core.version .. "\n")
+  require("moonbox.output").print("moonbox " .. core.version .. "\n")
   return 0
 end
 

@@ -24,7 +24,6 @@ local function as_json(answer)
 end
 
 function M.run(args)
-  local sys = require("moonbox.core").sys
   local parser = require "moonbox.cli.options"
   local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest ~= 2 then
@@ -37,7 +36,7 @@ function M.run(args)
   if not plan then return require("moonbox.policy").complain(diagnostics) end
   local answer, message = why.answer(plan, host)
   if not answer then return fail(INTERNAL, message) end
-  sys.write(1, o.json and as_json(answer) or why.text(answer))
+  require("moonbox.output").print(o.json and as_json(answer) or why.text(answer))
   return answer.allow and 0 or DENIED
 end
 
