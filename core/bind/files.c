@@ -282,13 +282,24 @@ static int append_open(lua_State *L)
     return *fd >= 0 ? 1 : failure(L, "open", path);
 }
 
+/* The error of a write, errno, with the name of the file: nobody has kept it. */
+static int cannot_append(lua_State *L, int fd)
+{
+    int saved = errno;
+    char link[32], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t got = readlink(link, path, sizeof path - 1);
+    path[got > 0 ? got : 0] = '\0';
+    return errno = saved, failure(L, "write", got > 0 ? path : "a file");
+}
+
 static int append_write(lua_State *L)
 {
     int *fd = luaL_checkudata(L, 1, BIND_FILE);
     size_t length;
     const char *text = luaL_checklstring(L, 2, &length);
     if (util_write_all(*fd, text, length) < 0)
-        return failure(L, "write", "a file");
+        return cannot_append(L, *fd);
     return success(L);
 }
 

@@ -159,7 +159,7 @@ local function settle(path, data, root)
   local clean = data.place ~= records.place(path) or core.control.clean(root .. "/boxes", data.box, M.SETTLE)
   if data.state == "ended" then return clean end
   data.state, data.ended_by, data.ended = "ended", "lost", require("moonbox.record").time()
-  data.code, data.sentence = 137, "its supervisor was killed"
+  data.code, data.sentence = 137, "its supervisor was killed, or found no room for its last word"
   local written = failpoint("settle", "write the record") and records.write(path .. "/sandbox.json", data)
   local events = written and sys.append_open(path .. "/events.jsonl")
   if events then
