@@ -10,6 +10,16 @@ function M.fail(code, text) return require("moonbox.tell").fail(code, text) end
 
 function M.print(text) return require("moonbox.output").print(text) end
 
+--- Whether it can be known which sandboxes there are: true; or nil and an exit code when no state directory is known
+-- or its folder can't be read, which has been said. A folder that is not there has none.
+function M.can_look()
+  local root, message = require("moonbox.task").root()
+  if not root then return nil, M.fail(M.USAGE, message) end
+  local names, why, code = sys().list(root .. "/sandboxes")
+  if not names and code ~= "ENOENT" then return nil, M.fail(M.CANNOT, why) end
+  return true
+end
+
 --- Prints a table as one line of JSON.
 function M.json(value) return M.print(require("moonbox.json").encode(value) .. "\n") end
 

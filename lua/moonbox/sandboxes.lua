@@ -188,7 +188,9 @@ function M.look(id, root)
   root = root_of(root)
   local till = sys.monotonic() + M.SETTLE
   while true do
-    if not sys.lstat(path) then return nil, ("there is no sandbox %s in %s/sandboxes"):format(id, root) end
+    local there, unseen, errno = sys.lstat(path)
+    if not there and errno ~= "ENOENT" then return nil, unseen end
+    if not there then return nil, ("there is no sandbox %s in %s/sandboxes"):format(id, root) end
     local lock, why, code = sys.lock(path .. "/lock")
     local data, trouble = records.read(path)
     if lock then

@@ -44,7 +44,7 @@ function M.root(getenv, euid)
   if (euid or sys.euid()) == 0 then return "/var/lib/moonbox" end
   if set("XDG_STATE_HOME") then return set("XDG_STATE_HOME") .. "/moonbox" end
   if set("HOME") then return set("HOME") .. "/.local/state/moonbox" end
-  return nil, "no place for the record: set HOME or MOONBOX_STATE to an absolute path"
+  return nil, "no state directory is known: set HOME or MOONBOX_STATE to an absolute path"
 end
 
 --- The directory of task `id`, whether it exists or not. Raises on an id that isn't one.

@@ -11,6 +11,8 @@ function M.run(args)
   local by_id, sandboxes = require "moonbox.by_id", require "moonbox.sandboxes"
   local options, rest = require("moonbox.cli.options").parse(args, { ended = "flag" })
   if not options or #rest > 0 then return by_id.fail(by_id.USAGE, options and "usage: " .. M.usage or rest) end
+  local can, cannot = by_id.can_look()
+  if not can then return cannot end
   local found = sandboxes.reconcile()
   for _, id in ipairs(found.lost) do by_id.print(id .. ": its supervisor was dead; what it left is gone\n") end
   for _, sentence in ipairs(found.set_aside) do by_id.fail(0, sentence) end

@@ -59,6 +59,8 @@ function M.run(args)
   local by_id = require "moonbox.by_id"
   local options, rest = require("moonbox.cli.options").parse(args, { json = "flag" })
   if not options or #rest > 0 then return by_id.fail(by_id.USAGE, options and "usage: " .. M.usage or rest) end
+  local can, cannot = by_id.can_look()
+  if not can then return cannot end
   local all = with_usage(require("moonbox").list())
   if not options.json and #all > 0 then
     by_id.print(row { "ID", "POLICY", "STATE", "AGE", "CPU", "MEMORY", "DISK", "NETWORK" })
