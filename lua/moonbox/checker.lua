@@ -18,6 +18,20 @@ local function sorted_names(t)
 end
 M.sorted_names = sorted_names
 
+-- What a key that is none of `place` may have been meant for: a row of it, a key of another name, one of another place.
+local function hint(name, place, names)
+  local homes = {}
+  for _, entry in ipairs(vocabulary.find(name) or {}) do
+    if entry.kind == "row" and entry.place == place then
+      return ("; it is a row, which has no `=`: %s { … }"):format(name)
+    elseif entry.kind == "key" then
+      homes[#homes + 1] = entry.place
+    end
+  end
+  local near = suggest.tail(name, names)
+  return near == "" and #homes == 1 and ("; it is a key of `%s`"):format(homes[1]) or near
+end
+
 --- The named fields of a table in `place` of the vocabulary: name -> checked value. Types that this module
 -- does not know are taken from `special[type](at, value)`. Positional items are the caller's unless
 -- `no_items` is given.
@@ -29,7 +43,7 @@ function M.fields(session, at, place, args, special, no_items)
     if not entry then
       names = names or sorted_names(known)
       where.fail(session, here, ("unknown key `%s` in `%s`%s")
-        :format(say.plain(name), place, suggest.tail(name, names)))
+        :format(say.plain(name), place, hint(name, place, names)))
     elseif not session:is_unknown(value) then
       local run = values.check[entry.type] or special[entry.type]
       if values.check[entry.type] then
