@@ -16,8 +16,10 @@ local PRIVATE = 448 -- 0700
 -- By state directory: { kind =, why =, tried = what has been found to work just now }.
 local found = {}
 
--- The nearest folder that exists: trying things must not be what makes the state directory.
-local function existing(path)
+--- Where things are tried: the folder of storage, in which what a killed attempt left is swept (core/leftovers), or the
+-- nearest that exists: trying must not be what makes the state directory `root`.
+function M.trial(root)
+  local path = root .. "/boxes"
   while path ~= "/" and not sys.stat(path) do path = path:match("^(.+)/[^/]*$") or "/" end
   return path
 end
@@ -42,7 +44,7 @@ end
 
 local function works(root, what, tried)
   if sys.lstat(proof(root, what)) then return true end
-  local can, why = attempts[what](existing(root))
+  local can, why = attempts[what](M.trial(root))
   if can then tried[#tried + 1] = what end
   return can, why
 end
@@ -73,7 +75,7 @@ end
 
 --- The disk that the state directory is on, as "MAJOR:MINOR"; nil and why where it is none whose use could be limited.
 function M.device()
-  return core.image.disk(existing(require("moonbox.task").root() or "/"))
+  return core.image.disk(M.trial(require("moonbox.task").root() or "/"))
 end
 
 --- Writes down what was found to work, once the state directory is there.

@@ -115,22 +115,16 @@ local function user_name(euid)
   return name:match("^[%w_][%w_.-]*$") or tostring(euid)
 end
 
--- The nearest folder that exists: trying things must not be what makes the state folder.
-local function existing(path)
-  local sys = require("moonbox.core").sys
-  while path ~= "/" and not sys.stat(path) do path = path:match("^(.+)/[^/]*$") or "/" end
-  return path
-end
-
 --- Probes this host. Returns { ok =, kernel =, state =, root =, rows =, policies = }, or nil and a sentence.
 function M.examine()
   local core = require "moonbox.core"
   local state, message = require("moonbox.task").root()
   if not state then return nil, message end
-  local facts = core.probe.all(existing(state))
+  local disk = require "moonbox.disk"
+  local facts = core.probe.all(disk.trial(state))
   local host = { root = core.sys.euid() == 0, user = user_name(core.sys.euid()),
     executable = core.sys.executable() or "moonbox", state = state,
-    images = require("moonbox.disk").kind { storage = { kind = "disk" } } == "image" }
+    images = disk.kind { storage = { kind = "disk" } } == "image" }
   local out = { ok = true, state = state, root = host.root, kernel = by_name(facts).kernel.detail,
     rows = M.rows(facts, host), policies = {} }
   local policies = require "moonbox.policies"

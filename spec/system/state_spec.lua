@@ -31,6 +31,18 @@ describe("the state directory", function()
     end
   end)
 
+  it("is tried where the next start sweeps what a killed attempt has left", function()
+    local root = box.home .. "/tried"
+    assert.equal(0, try(root, "run hello")[1])
+    assert.equal(root .. "/boxes", require("moonbox.disk").trial(root))
+    assert.equal(box.home, require("moonbox.disk").trial(box.home .. "/absent"))
+    mode.need("user", "root may write anywhere")
+    box.shell("chmod 500 " .. root .. "/boxes")
+    assert.matches("make a folder in " .. root .. "/boxes: EACCES", try(root, "doctor")[2], 1, true)
+    box.shell("chmod 700 " .. root .. "/boxes")
+    assert.is_nil(try(root, "doctor")[2]:find("make a folder in", 1, true))
+  end)
+
   it("that is full is told of by the file that found no room, and not taken for a kill", function()
     mode.need("root", "a filesystem of a few pages is mounted")
     local script = [[mount -t tmpfs -o size=256k small %s && export MOONBOX_STATE=%s/state || exit
