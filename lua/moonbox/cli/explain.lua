@@ -15,7 +15,6 @@ local function as_json(data, rows)
 end
 
 function M.run(args)
-  local sys = require("moonbox.core").sys
   local parser = require "moonbox.cli.options"
   local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest ~= 1 then

@@ -105,7 +105,6 @@ local function known()
 end
 
 function M.run(args)
-  local sys = require("moonbox.core").sys
   if #args > 1 then
     return require("moonbox.tell").fail(64, "help is about one thing; usage: " .. M.usage)
   end

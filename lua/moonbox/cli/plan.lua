@@ -9,7 +9,6 @@ local M = {
 local KINDS = { json = "flag" }
 
 function M.run(args)
-  local sys = require("moonbox.core").sys
   local parser = require "moonbox.cli.options"
   local o, rest = parser.parse(args, KINDS, { parameters = true })
   if not o or #rest ~= 1 then
