@@ -13,16 +13,24 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-static bool passes_io_on(const char *dir)
+/* Whether a group passes the controller on to those below. To ask again for what is so already would wait for groups that
+ * are just being removed (kernel/cgroup/cgroup.c, cgroup_lock_and_drain_offline). */
+static bool shows_io(const char *path)
 {
-    char path[CGROUP_MAX_PATH + 64], text[1024];
-    snprintf(path, sizeof path, "%s/cgroup.subtree_control", dir);
-    if (util_write_file(AT_FDCWD, path, "+io") < 0 || util_read_file(AT_FDCWD, path, text, sizeof text) < 0)
+    char text[1024];
+    if (util_read_file(AT_FDCWD, path, text, sizeof text) < 0)
         return false;
     for (char *save = NULL, *word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
         if (strcmp(word, "io") == 0)
             return true;
     return false;
+}
+
+static bool passes_io_on(const char *dir)
+{
+    char path[CGROUP_MAX_PATH + 64];
+    snprintf(path, sizeof path, "%s/cgroup.subtree_control", dir);
+    return shows_io(path) || (util_write_file(AT_FDCWD, path, "+io") == 0 && shows_io(path));
 }
 
 static bool has(const char *dir, const char *file)

@@ -253,6 +253,28 @@ static int lock_file(void)
     return fd < 0 ? -1 : flock(fd, LOCK_SH);
 }
 
+/* Each of some files of this directory is watched by each of INSTANCES, as an instance has one watch a file. */
+static int watch(void)
+{
+    enum { INSTANCES = 100 };
+    static int instances[INSTANCES], n;
+    char name[32];
+    int instance = n % INSTANCES;
+    if (n < INSTANCES && (instances[instance] = inotify_init1(0)) < 0)
+        return -1;
+    snprintf(name, sizeof name, "hog-watched%d", n++ / INSTANCES);
+    int fd = instance == 0 ? open(name, O_CREAT | O_WRONLY, 0600) : 0;
+    if (instance == 0 && fd >= 0)
+        close(fd);
+    return fd < 0 ? -1 : inotify_add_watch(instances[instance], name, IN_MODIFY);
+}
+
+static int make_large_pipe(void)
+{
+    int ends[2];
+    return pipe(ends) < 0 ? -1 : fcntl(ends[1], F_SETPIPE_SZ, MB);
+}
+
 static int exhaust(const char *kind)
 {
     if (strcmp(kind, "flocks") == 0)
@@ -263,6 +285,10 @@ static int exhaust(const char *kind)
         return epoll_create1(0);
     if (strcmp(kind, "inotify") == 0)
         return inotify_init1(0);
+    if (strcmp(kind, "watches") == 0)
+        return watch();
+    if (strcmp(kind, "pipes") == 0)
+        return make_large_pipe();
     if (strcmp(kind, "pty") == 0)
         return posix_openpt(O_RDWR | O_NOCTTY);
     if (strcmp(kind, "signals") == 0)

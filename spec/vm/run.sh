@@ -3,6 +3,9 @@
 # pure control groups of version 2, as root and as an ordinary user with a delegated subtree, in a virtual machine. The
 # last line is the sum; a machine that fails or takes too long is a failure.
 #
+# run.sh BUILD -- COMMAND...: runs a command there instead, as root at the top of the checkout. spec/run/as-user.sh in it,
+# with MOONBOX_DELEGATE=1, is the way to the other user.
+#
 # QEMU emulates it, with KVM where the processor has it, and needs no privilege. The machine's root is this one's, read-only
 # over 9p. The checkout and its build go onto a disk of their own: binds with the owner mapped, as root makes them, want a
 # filesystem that can (ext4; tmpfs from Linux 6.3 on).
@@ -24,6 +27,11 @@ fail() {
 
 [ "$(uname -m)" = x86_64 ] || fail "the virtual machine runs the programs of this one, and that must be x86-64"
 ! ldd "$(command -v busybox)" >/dev/null 2>&1 || fail "busybox must be the static one: apt-get install busybox-static"
+command=
+if [ "${1:-}" = -- ]; then
+    shift
+    command=$*
+fi
 # shellcheck disable=SC2046 # one word a file
 [ $# -gt 0 ] || set -- $(grep -v '^#' spec/vm/specs)
 kernel=$(sh spec/vm/kernel.sh "$PWD/$build/vm") || fail "there is no kernel to boot"
@@ -48,7 +56,8 @@ chmod 1777 "$work/disk/tmp"
 spec/run/copy.sh "$build" "$work/disk/tree"
 cat >"$work/disk/run" <<RUN
 export MOONBOX_DELEGATE=1 MOONBOX_MUST_RUN=${MOONBOX_MUST_RUN:-} MOONBOX_LONG=${MOONBOX_LONG:-}
-exec sh spec/run/all.sh build $*
+${command:-exec sh spec/run/all.sh build $*}
+${command:+echo "ended with code \$?"}
 RUN
 truncate -s "$DISK" "$work/image"
 mke2fs -q -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 -d "$work/disk" "$work/image"
@@ -81,6 +90,7 @@ wait "$tee" || true
 
 sum=$(tail -n 1 "$work/log")
 case $sum in
+"ended with code "*) [ "$command" ] && exit "${sum##* }" ;;
 *" passed, 0 failed, "*" skipped") [ "${sum%% *}" -gt 0 ] ;;
 *" passed, "*" failed, "*" skipped") exit 1 ;;
 *)
