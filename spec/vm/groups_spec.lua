@@ -34,4 +34,18 @@ describe("in the virtual machine", function()
       assert.matches("^hard", level, name)
     end
   end)
+
+  it("limits on a disk name the whole of it where the state folder is on a partition", function()
+    local partition = box.shell("findmnt -no MAJ:MIN -T " .. box.home).stdout:match("%d+:%d+")
+    assert.is_truthy(box.read("/sys/dev/block/" .. partition .. "/partition"), "control: it is one")
+    local disk = require("moonbox.disk").device()
+    assert.equal(box.shell(("cat /sys/dev/block/%s/../dev"):format(partition)).stdout, disk .. "\n")
+    -- Control: the kernel takes the disk's number, and would not take the partition's.
+    local opened = box.open(box.plan(function(plan) plan.storage.kind, plan.limits.disk_read = "disk", 2 ^ 20 end, "base"))
+    finally(function() opened:close() end)
+    local group = box.read(("/proc/%d/cgroup"):format(opened.running:pid())):match("^0::(/[^\n]*moonbox/%x+)")
+    local function take(device) return box.shell(("echo %s rbps=1048576 >/sys/fs/cgroup%s/io.max"):format(device, group)).code end
+    assert.equal(0, take(disk))
+    assert.not_equal(0, take(partition))
+  end)
 end)

@@ -8,7 +8,8 @@
 #
 # QEMU emulates it, with KVM where the processor has it, and needs no privilege. The machine's root is this one's, read-only
 # over 9p. The checkout and its build go onto a disk of their own: binds with the owner mapped, as root makes them, want a
-# filesystem that can (ext4; tmpfs from Linux 6.3 on).
+# filesystem that can (ext4; tmpfs from Linux 6.3 on). It is the only partition of its disk, as limits on a disk want to
+# know the one from the other (core/block).
 set -eu
 build=$1
 shift
@@ -17,7 +18,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 LIMIT_SECONDS=1800
 MEMORY_MB=3072
-DISK=8G
+DISK_MB=8192
 
 fail() {
     echo "moonbox: $*" >&2
@@ -48,6 +49,24 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# Four bytes of a number, the lowest first.
+bytes() {
+    for shift in 0 8 16 24; do
+        # shellcheck disable=SC2059 # the format is the byte
+        printf "\\$(printf %o $(($1 >> shift & 255)))"
+    done
+}
+
+# The first sector of a disk of so many sectors: all of it but the first megabyte is one partition for Linux (MBR).
+partition_table() {
+    head -c 446 /dev/zero
+    printf '\0\376\377\377\203\376\377\377'
+    bytes 2048
+    bytes $(($1 - 2048))
+    head -c 48 /dev/zero
+    printf '\125\252'
+}
+
 LUA_PATH="./spec/?.lua;./lua/?.lua;;" LUA_CPATH="./$build/lib/?.so;;" luajit -e 'require("support.compile").all()'
 sh spec/vm/initramfs.sh "$kernel" "$version" "$work/initramfs"
 mkdir -p "$work/disk/tmp"
@@ -59,8 +78,10 @@ export MOONBOX_DELEGATE=1 MOONBOX_MUST_RUN=${MOONBOX_MUST_RUN:-} MOONBOX_LONG=${
 ${command:-exec sh spec/run/all.sh build $*}
 ${command:+echo "ended with code \$?"}
 RUN
-truncate -s "$DISK" "$work/image"
-mke2fs -q -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 -d "$work/disk" "$work/image"
+truncate -s "${DISK_MB}M" "$work/image"
+mke2fs -q -t ext4 -E lazy_itable_init=1,lazy_journal_init=1,offset=$((1 << 20)) -d "$work/disk" "$work/image" \
+    "$((DISK_MB - 1))M"
+partition_table $((DISK_MB << 11)) | dd of="$work/image" conv=notrunc status=none
 
 accelerator=tcg
 if [ -w /dev/kvm ] && grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo; then
