@@ -9,6 +9,7 @@
 #   make fuzz       each target of spec/fuzz for SECONDS=60
 #   make soak       CONNECTIONS=200000 through a gateway and 100 sandboxes: what they leave behind, which is nothing
 #   make bench      ratios against other tools, in one run
+#   make bench-vm   what limits add to a start, here and under version 2 of control groups, in a virtual machine
 #   make install    below PREFIX=/usr/local, itself below DESTDIR=; make uninstall takes it back
 #
 #   V=1 shows the commands; SPECS='spec/unit/json_spec.lua ...' runs only these.
@@ -99,7 +100,7 @@ define need
 endef
 
 .PHONY: all setup-build setup-demo setup-test setup-vm setup-check setup-fuzz setup-bench demo test test-vm check lint-lua \
-	lint-c lint-format lint-shell asan fuzz soak bench install uninstall clean
+	lint-c lint-format lint-shell asan fuzz soak bench bench-vm install uninstall clean
 all: $(B)/moonbox $(B)/lib/moonbox/core.so
 	@:
 
@@ -234,6 +235,10 @@ soak: setup-test
 bench: setup-bench
 	$(AGAIN) -s all $(B)/spec/stopwatch $(B)/spec/bare_clone $(B)/spec/load $(B)/spec/hog
 	@sh spec/bench/run.sh $(B)
+
+bench-vm: setup-vm
+	$(AGAIN) -s all $(B)/spec/bare_clone $(B)/spec/hog
+	@sh spec/bench/vm.sh $(B)
 
 check: setup-check
 	$(AGAIN) all

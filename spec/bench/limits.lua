@@ -50,7 +50,8 @@ local function beside(script, during)
   return result
 end
 
-local function neighbours()
+--- Prints a line for each kind of neighbour: how much a sandbox gets done beside it, and alone. Needs cpu groups.
+function M.neighbours()
   local box = small_box()
   work(box)
   for _, attack in ipairs(ATTACKS) do
@@ -66,8 +67,8 @@ local function neighbours()
   assert(box:close())
 end
 
---- Prints a line for control groups and, where moonbox makes disk images, one for those; and one for
--- each kind of neighbour, where groups divide the processors.
+--- Prints a line for control groups and, where moonbox makes disk images, one for those; and the neighbours, where groups
+-- divide the processors.
 function M.run()
   local load = require("moonbox.plan").load
   local plan, groups = assert(load("offline")), core.cgroups()
@@ -78,7 +79,7 @@ function M.run()
     show(("limits by control groups, v%d"):format(math.max(groups.memory.version, groups.cpu.version,
       groups.pids.version)), with, without, 1.0)
   end
-  if groups.cpu.version > 0 then neighbours() end
+  if groups.cpu.version > 0 then M.neighbours() end
   local disk, memory = assert(load("base")), assert(load("base"))
   if require("moonbox.disk").kind(disk) ~= "image" then return end
   memory.storage.kind = "memory"

@@ -29,7 +29,7 @@ end
 
 -- `units`: { fork =, bare =, cold = } in milliseconds; `real`: the same of the other machine.
 local function show(what, ms, units, real)
-  local line = ("  %-34s %8.2f ms"):format(what, ms)
+  local line = ("  %-36s %8.2f ms"):format(what, ms)
   for _, name in ipairs { "cold", "bare", "fork" } do
     line = line .. ("  %6.2f x %s"):format(ms / units[name], name)
     if real then line = line .. (" = %5.2f ms"):format(ms / units[name] * real[name]) end
@@ -52,6 +52,7 @@ if version == 0 then
 else
   show(("limits by groups of version %d add"):format(version), with - without, units, real)
   show("looking for them, once a program", look(), units, real)
-  show("a group for each command adds", leaves - with, units, real)
+  show("by id: a group for each command adds", leaves - with, units, real)
 end
+if core.cgroups().cpu.version > 0 then dofile("spec/bench/limits.lua").neighbours() end
 print(("  cold, bare, fork: %.3f %.3f %.3f"):format(without, namespaces, fork))
