@@ -75,8 +75,10 @@ static bool enable_controllers(const char *dir)
 
 static void use_unified(struct cgroup_support *support, const char *parent)
 {
+    char passed[1024];
+    read_list(parent, "cgroup.subtree_control", passed, sizeof passed);
     for (int c = 0; c < CGROUP_CONTROLLERS; c++)
-        if (file_has(parent, "cgroup.subtree_control", names[c])) {
+        if (has_word(passed, names[c], " \n")) {
             util_copy(support->unified, sizeof support->unified, parent);
             support->controllers[c].version = 2;
             util_copy(support->controllers[c].parent, CGROUP_MAX_PATH, parent);

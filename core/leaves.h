@@ -10,7 +10,8 @@
  * first pages would be counted elsewhere.  Init is the one who gives birth, so it is handed the leaf's directory with
  * each command, its user may write to the cgroup.procs of G and of the leaves, which the kernel asks for
  * (cgroup_css_set_fork), and it may call clone3(2), which its commands may not (core/seccomp.h).  No command ever has a
- * descriptor of a group or a view of their filesystem.
+ * descriptor of a group or a view of their filesystem.  Init itself moves, once, which is nearly all that leaves add to a
+ * start: it must make its cgroup namespace in G, and then leave G empty.
  *
  * A leaf's own limit is a little below the sandbox's.  So one that grows alone reaches its own first, in which there is
  * nobody else to be killed; and what it leaves in memory filesystems, which no kill gives back, leaves room for a command

@@ -1,7 +1,7 @@
 #!/bin/sh
 # vm.sh BUILD: what limits by control groups add to a cold start on this machine, and under a stock kernel with version 2
 # only. That one is emulated (spec/vm), so its times are no real machine's; beside each ratio to what is measured there too
-# stands what it would come to here. Waits for the kernel's own clock, such as an RCU grace period, do not scale that way.
+# stands what it would come to here. A wait for the kernel's own clock, such as an RCU grace period, lasts as long anywhere.
 set -eu
 build=$1
 cd "$(dirname "$0")/../.."
