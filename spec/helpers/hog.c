@@ -253,10 +253,11 @@ static int lock_file(void)
     return fd < 0 ? -1 : flock(fd, LOCK_SH);
 }
 
-/* Each of some files of this directory is watched by each of INSTANCES, as an instance has one watch a file. */
+/* Each of some files of this directory is watched by each of INSTANCES, as an instance has one watch a file. To end, each
+ * waits for the kernel (fsnotify_wait_marks_destroyed), so there are few. */
 static int watch(void)
 {
-    enum { INSTANCES = 100 };
+    enum { INSTANCES = 32 };
     static int instances[INSTANCES], n;
     char name[32];
     int instance = n % INSTANCES;

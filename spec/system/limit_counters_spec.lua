@@ -69,7 +69,7 @@ describe("what the kernel counts (probe 90)", function()
       assert(opened:close())
       assert.is_true(box.wait_for(function()
         return taken(outside(kind), kind) == 8
-      end, 10), kind)
+      end, 60), kind)
     end
   end)
 
