@@ -33,6 +33,7 @@
  *      log group 1 snaplen 64 reject with icmpx port-unreachable
  *    }
  *    chain hold { type filter hook output priority -160; policy accept;
+ *      meta l4proto tcp tcp flags & ack == ack accept                         # most packets
  *      meta l4proto tcp tcp flags & (rst|ack) == rst queue num 1 bypass
  *      meta l4proto tcp tcp flags & (syn|ack) != syn accept
  *      jump local
@@ -198,6 +199,16 @@ static void queue_it(struct nft *nft, enum ruleset_queue queue)
         nft_queue(nft, CAPTURE_QUEUE_NUMBER);
 }
 
+/* All of an established connection's packets but a few. */
+static void acknowledging_rule(struct nft *nft)
+{
+    nft_rule(nft, hold, "add the rule for packets that acknowledge");
+    protocol_is(nft, IPPROTO_TCP);
+    nft_transport_byte_is(nft, TCP_FLAGS, TH_ACK, TH_ACK);
+    nft_verdict(nft, NF_ACCEPT, NULL);
+    nft_rule_end(nft);
+}
+
 /* What the kernel sends where it found no socket for a packet (RFC 9293 section 3.10.7.1); the reset of a socket carries an
  * ACK, and so does the refusal of a SYN. */
 static void hold_resets(struct nft *nft, enum ruleset_queue queue)
@@ -213,6 +224,7 @@ static void hold_resets(struct nft *nft, enum ruleset_queue queue)
 static void hold_syns(struct nft *nft, enum ruleset_queue queue)
 {
     nft_base_chain(nft, hold, NF_INET_LOCAL_OUT, BEFORE_FILTERS, NF_ACCEPT);
+    acknowledging_rule(nft);
     hold_resets(nft, queue);
     established_rule(nft, hold);
     local_jump(nft, hold);

@@ -23,32 +23,6 @@ static void refuse_tuple(struct gateway *gateway, const struct tuple *tuple, con
     flows_add(&gateway->flows, &flow, gateway->loop.now);
 }
 
-void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t packet)
-{
-    struct conn *conn = conn_waiting(gateway, tuple);
-    if (conn) {
-        /* The client's kernel has lost patience. A first SYN that is still held will do; one that was let go found no room
-         * at the listener, and this is the next try. */
-        queue_verdict(gateway, packet, !conn->held, 0);
-        return;
-    }
-    conn = conn_new(gateway, tuple);
-    if (!conn) {
-        refuse_tuple(gateway, tuple, "too many connections at once");
-        queue_verdict(gateway, packet, true, CAPTURE_MARK_REFUSED);
-        return;
-    }
-    conn->held = true;
-    conn->packet = packet;
-    dial_start(conn);
-}
-
-void arrive_reset(struct gateway *gateway, const struct tuple *tuple, uint32_t packet)
-{
-    const struct tuple client = {tuple->target, tuple->source, tuple->target_port, tuple->source_port};
-    queue_verdict(gateway, packet, !conn_is_open(gateway, &client), 0);
-}
-
 static bool read_tuple(int fd, const struct sockaddr_storage *source, struct tuple *tuple)
 {
     struct sockaddr_storage target = {0};
@@ -114,6 +88,51 @@ static void listener_ready(struct watch *watch, uint32_t events)
         if (errno != EINTR && errno != ECONNABORTED)
             return;
     }
+}
+
+/* The client's kernel has lost patience. A first SYN that is still held will do; one that was let go found no room at the
+ * listener, and this is the next try. With another number it is the SYN of a program that has given up, and uses its port
+ * again: as long as the listener has not heard of that it would answer with a reset (RFC 9293 section 3.10.7.4). The
+ * client's kernel tells it as soon as it is answered, and sends this one again. */
+static void arrive_again(struct conn *conn, uint32_t sequence, uint32_t packet)
+{
+    bool next = conn->given_up || conn->sequence == sequence;
+    conn->sequence = sequence;
+    conn->given_up = false;
+    queue_verdict(conn->gateway, packet, !conn->held && next, 0);
+}
+
+void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t sequence, uint32_t packet)
+{
+    struct conn *conn = conn_waiting(gateway, tuple);
+    /* What was let go may have been accepted, and be over for its client. */
+    if (conn && !conn->held && conn->sequence != sequence) {
+        listener_ready(&gateway->listener, EPOLLIN);
+        conn = conn_waiting(gateway, tuple);
+    }
+    if (conn) {
+        arrive_again(conn, sequence, packet);
+        return;
+    }
+    conn = conn_new(gateway, tuple);
+    if (!conn) {
+        refuse_tuple(gateway, tuple, "too many connections at once");
+        queue_verdict(gateway, packet, true, CAPTURE_MARK_REFUSED);
+        return;
+    }
+    conn->held = true;
+    conn->packet = packet;
+    conn->sequence = sequence;
+    dial_start(conn);
+}
+
+void arrive_reset(struct gateway *gateway, const struct tuple *tuple, uint32_t packet)
+{
+    const struct tuple client = {tuple->target, tuple->source, tuple->target_port, tuple->source_port};
+    struct conn *conn = conn_waiting(gateway, tuple);
+    if (conn)
+        conn->given_up = true;
+    queue_verdict(gateway, packet, !conn_is_open(gateway, &client), 0);
 }
 
 void arrive_listen(struct gateway *gateway)

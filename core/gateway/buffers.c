@@ -37,11 +37,27 @@ size_t buffers_share(const struct gateway *gateway)
     return share > LEAST_SHARE ? share : LEAST_SHARE;
 }
 
-void buffers_limit(const struct gateway *gateway, int fd, bool connected)
+static void set(int fd, int option, int size)
 {
-    const int size = (int)buffers_share(gateway), receive = connected && size < PROMISED ? PROMISED : size;
+    setsockopt(fd, SOL_SOCKET, option, &size, sizeof size);
+}
+
+void buffers_promise(const struct gateway *gateway, int fd)
+{
+    if (gateway->n_conns > gateway->unbound)
+        set(fd, SO_RCVBUF, (int)buffers_share(gateway));
+}
+
+void buffers_bind(struct conn *conn)
+{
+    const struct gateway *gateway = conn->gateway;
+    const int size = (int)buffers_share(gateway), accepted = conn->published ? conn->upstream.fd : conn->client.fd;
+    if (conn->bound)
+        return;
+    conn->bound = true;
     if (gateway->n_conns <= gateway->unbound)
         return;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof receive);
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    set(accepted, SO_RCVBUF, size < PROMISED ? PROMISED : size);
+    set(conn->client.fd, SO_SNDBUF, size);
+    set(conn->upstream.fd, SO_SNDBUF, size);
 }

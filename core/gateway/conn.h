@@ -34,9 +34,12 @@ struct conn {
     bool paced;
     bool waiting;      /* does not relay yet */
     bool held;         /* the queue holds its SYN */
+    bool bound;        /* buffers_bind() has been called */
     uint8_t published; /* 1 + the number of the listener that it came in by, from the host: `upstream` is then the
                           host's end, and the rest likewise; 0: it goes out */
-    uint32_t packet;   /* the queue's number of it */
+    bool given_up;     /* its client's kernel has reset it while it waited */
+    uint32_t packet;   /* the queue's number of its SYN */
+    uint32_t sequence; /* of the last SYN that came (RFC 9293, SEG.SEQ) */
     uint64_t id;
     double started;
     double unsaid_since; /* since then the client's bytes are held, not being whole yet; 0: they aren't */

@@ -191,8 +191,11 @@ static int open_socket(struct conn *conn, const struct address *address)
     int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    buffers_limit(conn->gateway, fd, false);
+    buffers_promise(conn->gateway, fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    /* What completes the handshake goes with the client's first bytes, which most send at once: see begin(). On a socket
+     * that connects, that is what the option means to Linux. */
+    setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on); /* urgent bytes are bytes like others here */
     /* A far end that is gone without a word is noticed after the host's time for that (tcp(7), tcp_keepalive_time). */
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -229,6 +232,16 @@ static void try_next(struct conn *conn, int last_error)
     give_up(conn, last_error);
 }
 
+/* A client that waits for the far end to speak has said nothing to send with the last acknowledgement of the handshake; or
+ * what it said is held. So it is sent by itself (tcp(7), TCP_QUICKACK). */
+static void begin(struct conn *conn)
+{
+    const int on = 1;
+    relay_start(conn);
+    if (conn->stage == CONN_RELAY && (conn->up.total == 0 || conn->unsaid_since > 0))
+        setsockopt(conn->upstream.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 /* The client hears of the connection only now: its connect(2) tells what ours did. */
 static void connected(struct conn *conn)
 {
@@ -241,7 +254,7 @@ static void connected(struct conn *conn)
         queue_verdict(gateway, conn->packet, true, 0);
         return;
     }
-    relay_start(conn);
+    begin(conn);
 }
 
 void dial_ready(struct conn *conn, uint32_t events)
@@ -269,5 +282,5 @@ void dial_accepted(struct conn *conn, int fd)
     conn->client.fd = fd;
     conn->held = false;
     if (conn->stage == CONN_WAIT)
-        relay_start(conn);
+        begin(conn);
 }

@@ -143,6 +143,7 @@ static _Noreturn void finish(struct gateway *gateway, const struct wire_header *
         else
             conn_refuse(conn, REFUSE_TIMEOUT, conn->rule, "the sandbox ended");
     }
+    queue_flush(gateway);
     flows_flush(&gateway->flows, gateway->loop.now, true);
     if (asked)
         answer_counters(gateway, asked->id);
@@ -237,6 +238,7 @@ static _Noreturn void serve(struct gateway *gateway)
     struct err err;
     for (;;) {
         int wait = sooner(relay_paced(gateway), sooner(conn_expire(gateway), resolve_timeout(gateway->resolve)));
+        queue_flush(gateway);
         flows_flush(&gateway->flows, gateway->loop.now, false);
         conn_bury(gateway);
         if (gateway->flows.any_joined)

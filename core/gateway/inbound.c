@@ -117,7 +117,7 @@ static void connect_inside(struct conn *conn, int fd)
     socklen_t length = address_to_socket(&loopbacks[conn->tried], conn->tuple.target_port, &to);
     conn->client.fd = fd;
     conn->stage = CONN_DIAL;
-    buffers_limit(conn->gateway, fd, false);
+    buffers_promise(conn->gateway, fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if ((connect(fd, (struct sockaddr *)&to, length) < 0 && errno != EINPROGRESS) ||
         loop_add(&conn->gateway->loop, fd, &conn->client.watch) < 0)

@@ -23,27 +23,40 @@ struct verdict {
     uint32_t mark;
 };
 
+/* Verdicts wait for each other: a netlink socket takes many messages at once (netlink(7)). */
+enum { VERDICTS = 16 };
+static struct verdict verdicts[VERDICTS];
+static size_t n_verdicts;
+
+void queue_flush(struct gateway *gateway)
+{
+    size_t length = n_verdicts * sizeof *verdicts;
+    /* A verdict that can't be sent leaves the SYN held: the program waits, nothing passes. */
+    while (length > 0 && send(gateway->capture.sockets[CAPTURE_QUEUE], verdicts, length, 0) < 0 && errno == EINTR)
+        continue;
+    n_verdicts = 0;
+}
+
 void queue_verdict(struct gateway *gateway, uint32_t packet, bool let, uint32_t mark)
 {
-    struct verdict message = {
-        .header = {.nlmsg_len = sizeof message,
+    verdicts[n_verdicts++] = (struct verdict){
+        .header = {.nlmsg_len = sizeof *verdicts,
                    .nlmsg_type = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_VERDICT,
                    .nlmsg_flags = NLM_F_REQUEST},
         .generic = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0, .res_id = htons(CAPTURE_QUEUE_NUMBER)},
-        .verdict_attribute = {sizeof message.verdict_attribute + sizeof message.verdict, NFQA_VERDICT_HDR},
+        .verdict_attribute = {sizeof verdicts->verdict_attribute + sizeof verdicts->verdict, NFQA_VERDICT_HDR},
         .verdict = {htonl(let ? NF_ACCEPT : NF_DROP), htonl(packet)},
-        .mark_attribute = {sizeof message.mark_attribute + sizeof message.mark, NFQA_MARK},
+        .mark_attribute = {sizeof verdicts->mark_attribute + sizeof verdicts->mark, NFQA_MARK},
         .mark = htonl(mark),
     };
-    /* A verdict that can't be sent leaves the SYN held: the program waits, nothing passes. */
-    while (send(gateway->capture.sockets[CAPTURE_QUEUE], &message, sizeof message, 0) < 0 && errno == EINTR)
-        continue;
+    if (n_verdicts == VERDICTS)
+        queue_flush(gateway);
 }
 
 /* Returns the TCP flags, or -1. */
-static int read_packet(const uint8_t *bytes, size_t length, struct tuple *tuple)
+static int read_packet(const uint8_t *bytes, size_t length, struct tuple *tuple, uint32_t *sequence)
 {
-    enum { FLAGS = 13 };
+    enum { SEQUENCE = 4, FLAGS = 13 };
     memset(tuple, 0, sizeof *tuple);
     size_t ports = 0;
     if (length >= sizeof(struct iphdr) && bytes[0] >> 4 == 4) {
@@ -62,6 +75,7 @@ static int read_packet(const uint8_t *bytes, size_t length, struct tuple *tuple)
         return -1;
     tuple->source_port = (uint16_t)(bytes[ports] << 8 | bytes[ports + 1]);
     tuple->target_port = (uint16_t)(bytes[ports + 2] << 8 | bytes[ports + 3]);
+    memcpy(sequence, bytes + ports + SEQUENCE, sizeof *sequence);
     return bytes[ports + FLAGS];
 }
 
@@ -87,11 +101,12 @@ static void take_message(struct gateway *gateway, const struct nlmsghdr *header)
         at += NLA_ALIGN(attribute->nla_len);
     }
     struct tuple tuple;
-    int flags = packet && payload ? read_packet(payload, payload_length, &tuple) : -1;
+    uint32_t sequence = 0;
+    int flags = packet && payload ? read_packet(payload, payload_length, &tuple, &sequence) : -1;
     if (flags >= 0 && flags & TH_RST)
         arrive_reset(gateway, &tuple, ntohl(packet->packet_id));
     else if (flags >= 0)
-        arrive_syn(gateway, &tuple, ntohl(packet->packet_id));
+        arrive_syn(gateway, &tuple, sequence, ntohl(packet->packet_id));
     else if (packet)
         queue_verdict(gateway, ntohl(packet->packet_id), false, 0);
 }

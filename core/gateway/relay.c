@@ -122,6 +122,8 @@ static void spend(struct conn *conn, bool up, size_t bytes)
     limits_spend(conn, up, bytes);
     *(up ? &gateway->bytes_up : &gateway->bytes_down) += bytes;
     (up ? &conn->up : &conn->down)->total += bytes;
+    if (conn->up.total > BUFFERS_LITTLE || conn->down.total > BUFFERS_LITTLE)
+        buffers_bind(conn);
 }
 
 /* ---- moving ---- */
@@ -442,7 +444,9 @@ void relay_start(struct conn *conn)
     /* What comes in names a host of the host's choice. */
     conn->inspect = conn->published ? NULL : inspect_new(conn->name);
     struct side *accepted = conn->published ? &conn->upstream : &conn->client;
-    buffers_limit(conn->gateway, accepted->fd, true);
+    /* What the host gives a socket of its own that nobody reads is the host's choice (tcp_rmem). */
+    if (conn->published)
+        buffers_bind(conn);
     if ((!conn->inspect && !conn->published) || loop_add(&conn->gateway->loop, accepted->fd, &accepted->watch) < 0) {
         conn_end(conn, "reset", "the gateway is out of memory or descriptors", true);
         return;

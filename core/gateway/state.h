@@ -59,7 +59,7 @@ struct gateway {
 
 /* arrive.c */
 void arrive_listen(struct gateway *gateway);
-void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t packet);
+void arrive_syn(struct gateway *gateway, const struct tuple *tuple, uint32_t sequence, uint32_t packet);
 
 /* A reset by the kernel itself, which found no socket for a packet. It is wrong about a connection that is open: a lookup
  * without locks can miss a socket at the moment that it takes the place of its SYN's (inet_ehash_insert). Thrown away then,
@@ -68,7 +68,10 @@ void arrive_reset(struct gateway *gateway, const struct tuple *tuple, uint32_t p
 
 /* queue.c, packets.c, answer.c */
 int queue_start(struct gateway *gateway);
+/* A verdict on a held packet, which takes effect at queue_flush() at the latest: to be called before events are waited for,
+ * and before the end. */
 void queue_verdict(struct gateway *gateway, uint32_t packet, bool let, uint32_t mark);
+void queue_flush(struct gateway *gateway);
 int packets_start(struct gateway *gateway);
 int answer_start(struct gateway *gateway);
 void answer_listen(struct gateway *gateway);

@@ -77,6 +77,40 @@ print(time.monotonic() - began < 30)]])
     assert.equal("True True\nTrue\n", out)
   end)
 
+  it("takes a port that is used again at once for a new connection, and refuses none of those", function()
+    local out = run([[
+address, refused = socket.gethostbyname("allowed.test"), 0
+def bound():
+    handle = socket.socket()
+    handle.settimeout(20)
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handle.bind(("", 20002))
+    return handle
+for _ in range(200):
+    given_up = bound()
+    given_up.setblocking(False)
+    given_up.connect_ex((address, 2004))
+    given_up.close()
+    handle = bound()
+    refused += handle.connect_ex((address, 2004)) != 0
+    handle.close()
+print(refused)]])
+    assert.equal("0\n", out)
+  end)
+
+  -- The kernel would put off the handshake's last packet for a fifth of a second each time.
+  it("lets a far end speak first, at once, though it sends the last of the handshake with a client's first bytes", function()
+    local out = run([[
+address, began = socket.gethostbyname("allowed.test"), time.monotonic()
+for _ in range(60):
+    handle = socket.create_connection((address, 2002), 20)
+    assert handle.recv(5) == b"first"
+    handle.close()
+print(time.monotonic() - began < 9)]])
+    assert.equal("True\n", out)
+  end)
+
   it("uses every address of a name, and says so when the host's ports run out (8)", function()
     mode.need("root", "the lab's ports are root's to take away")
     local range = box.read("/proc/sys/net/ipv4/ip_local_port_range")
