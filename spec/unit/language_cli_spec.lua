@@ -47,6 +47,16 @@ describe("the program", function()
       json.decode(text))
   end)
 
+  it("checks files: one that nobody writes to is not waited for", function()
+    local path = os.tmpname()
+    os.remove(path)
+    assert.equal(0, os.execute("mkfifo " .. path .. ".lua"))
+    local code, out, err = moonbox("check " .. path .. ".lua")
+    os.remove(path .. ".lua")
+    assert.same({ 65, "" }, { code, out })
+    assert.truthy(err:find("still running after 2 s", 1, true), err)
+  end)
+
   it("says how it is used, with 64", function()
     for _, arguments in ipairs { "check", "explain", "plan", "plan a b", "help nosuchword", "help a b",
       "check --what x",

@@ -7,9 +7,11 @@ local M = {
 }
 
 --- The container word that a file returns, by its text: pipelines and policies are both Lua. Comments and
--- strings before it do not count. A file that returns neither is judged as a policy.
+-- strings before it do not count. A file that returns neither is judged as a policy. So is what is no regular file,
+-- which could keep us waiting: a policy's evaluation has a budget.
 function M.kind(path)
-  if not path:match("%.lua$") then return "policy" end
+  local stat = path:match("%.lua$") and require("moonbox.core").sys.stat(path)
+  if not stat or stat.kind ~= "file" then return "policy" end
   local text = require("moonbox.loader").read(path)
   for line in ((text or "") .. "\n"):gmatch("([^\n]*)\n") do
     local kind = line:match("^%s*return%s+(%a+)")
