@@ -44,7 +44,7 @@ describe("output that is brought back", function()
     local got = limited(4096, function()
       return { bring.output(command(parts, { code = 0 }), {}, folder .. "/file", 10000) }
     end)
-    assert.same({ nil, "write a file: File too large" }, got)
+    assert.same({ nil, "write " .. folder .. "/file: File too large" }, got)
     assert.is_nil(file())
   end)
 end)

@@ -80,7 +80,7 @@ describe("a record", function()
     written:event("notice", {})
     assert.is_nil(written:trouble())
     require("support.file_limit")(4096, function() log:write(("x"):rep(3000)) end)
-    assert.equal("write a file: File too large", written:trouble())
+    assert.equal("write " .. one:file("logs/a.log") .. ": File too large", written:trouble())
     log:close()
   end)
 
