@@ -337,8 +337,9 @@ static const struct {
     {"set the host name", host_name},
     {"set up the network", captured_network},
     {"build the root directory", root_directory},
-    {"enter the control groups", control_groups},
+    /* Who makes that namespace is in our groups, and none that anybody is in can be shared out (core/leaves). */
     {"enter the network namespace", join_network},
+    {"enter the control groups", control_groups},
     {"take the agent's ids", agent_ids},
     {"enter the nested user namespace", nested_namespace},
     {"join a new session keyring", session_keyring},
