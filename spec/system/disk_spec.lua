@@ -198,7 +198,8 @@ except OSError as e:
       require("support.runs").write(policy, [[return policy "floor" { extends = "base",
         limits = { disk = 1 * GB, disk_floor = 100 * MB } }]])
       local result = box.shell("MOONBOX_STATE=" .. small .. "/state " .. box.line({ "--policy", policy },
-        { "sh", "-c", "for i in $(seq 150); do dd if=/dev/zero bs=1M count=1 2>/dev/null; sleep 0.02; done >/workspace/f" }))
+        { "sh", "-c", "for i in $(seq 150); do dd if=/dev/zero bs=1M count=1 conv=fdatasync 2>/dev/null; sleep 0.02; done "
+          .. ">/workspace/f; sleep 10" }))
       assert.equal(137, result.code)
       assert.equal("moonbox: the host's disk is down to the 100 MB that must stay free (limits.disk_floor)\n", result.stderr)
     end)
