@@ -139,8 +139,9 @@ static int make_groups(struct launch *l, const struct cgroup_support *support, s
 {
     const struct cgroup_limits limits = {l->plan->cpus, l->plan->memory, l->plan->processes};
     struct keeper *keeper = l->options->keeper;
-    if (keeper &&
-        (cgroup_paths(support, l->options->name, note_group, keeper) < 0 || keeper_watch_groups(keeper, err) < 0))
+    if (keeper && cgroup_paths(support, l->options->name, note_group, keeper) < 0)
+        return err_sys(err, "note the control groups");
+    if (keeper && keeper_watch_groups(keeper, err) < 0)
         return err_wrap(err, "give them to the keeper");
     if (cgroup_create(&l->sandbox->cgroup, support, l->options->name, &limits, err) < 0)
         return -1;

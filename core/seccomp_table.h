@@ -8,10 +8,10 @@
  *   DO_ALLOW   runs
  *   DO_ASK     runs when its arguments pass the rules in seccomp_gen.c
  *   DO_EPERM   exists, and is refused: kernel administration, other namespaces and keyrings, and calls that
- * served many kernel exploits and few programs (bpf, userfaultfd, perf_event_open, the key calls) DO_ENOSYS
- * is refused as if it didn't exist, because callers have a good fallback for just that: clone3 (glibc and Go
- * then use clone, whose flags a filter can read), io_uring (its operations pass no filter), the new mount
- * calls (the old ones answer EPERM), and what Linux itself never built
+ *              served many kernel exploits and few programs (bpf, userfaultfd, perf_event_open, the key calls)
+ *   DO_ENOSYS  is refused as if it didn't exist, because callers have a good fallback for just that: clone3
+ *              (glibc and Go then use clone, whose flags a filter can read), io_uring (its operations pass no
+ *              filter), the new mount calls (the old ones answer EPERM), and what Linux itself never built
  *
  * `strict` differs where a process looks into another of the same sandbox: debuggers need it, most tasks
  * don't. */

@@ -206,7 +206,11 @@ static int tell(const struct warden *warden, const char *said, size_t length)
 
 int warden_keep(const struct warden *warden, const char *paths, size_t length, struct err *err)
 {
-    return tell(warden, paths, length) == 0 ? 0 : err_sys(err, "tell the keeper of the control groups");
+    if (tell(warden, paths, length) == 0)
+        return 0;
+    if (errno == EAGAIN)
+        return err_set(err, EAGAIN, "the program's moonbox-keeper stands still: let it go on (SIGCONT) or end it");
+    return err_sys(err, "tell the keeper of the control groups");
 }
 
 void warden_forget(const struct warden *warden, const char *paths, size_t length)
