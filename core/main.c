@@ -1,5 +1,6 @@
 /* main.c - the program `moonbox`: LuaJIT with moonbox's Lua modules inside. */
 #include "arguments.h"
+#include "bind/bind.h"
 #include "early_command.h"
 #include "head_start.h"
 #include "modules.h"
@@ -110,8 +111,7 @@ int main(int argc, char **argv)
     luaL_openlibs(L);
     /* A run is over before compiled code would pay for its compilation. */
     luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-    /* What a start needs is never garbage; moonbox.supervise lets the collector work while a command runs. */
-    lua_gc(L, LUA_GCSTOP, 0);
+    collector_stop(L);
     preload(L);
     lua_pushcfunction(L, traceback);
     lua_pushcfunction(L, protected_main);

@@ -61,6 +61,10 @@ int bind_name(lua_State *L);
 int bind_address(lua_State *L);
 int bind_control(lua_State *L);
 int bind_transfer(lua_State *L);
+int bind_collector(lua_State *L);
+
+/* Stops the garbage collector until core.collect() (collector.c). */
+void collector_stop(lua_State *L);
 
 /* The bytes that rules_decode reads, of the network table of a plan at `index`; mode "none" gives rules which refuse all.
  * The caller frees them. NULL with err set when a value is wrong; a field of a wrong type raises. */

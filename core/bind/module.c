@@ -104,6 +104,7 @@ static const struct {
     {"transfer", bind_transfer},
     {"head_start", bind_head_start},
     {"cgroup_io", bind_cgroup_io},
+    {"collect", bind_collector},
 };
 
 int luaopen_moonbox_core(lua_State *L);

@@ -185,8 +185,7 @@ function M.connect(what)
   if not hook then return nil end
   local last = hook.parts[#hook.parts]
   local function decide(flow)
-    -- moonbox starts with the collector stopped, and a gateway is forked from it.
-    collectgarbage("restart")
+    require("moonbox.core").collect()
     local answers, sentence = M.call(hook, canonical(flow))
     if not answers then return "deny", sentence end
     local warning
@@ -205,7 +204,7 @@ Servant.__index = Servant
 
 local function handler(plan_hooks)
   return function()
-    collectgarbage("restart")
+    require("moonbox.core").collect()
     local hooks, why = M.load(plan_hooks)
     return function(text)
       if not hooks then return json.encode { why = why } end

@@ -216,7 +216,7 @@ end
 -- `forward`, `on_output` and `on_tick` matter here. For a box by id `run.on_request(run, event)` answers clients
 -- and `run.on_stop(run)` hears that the end has begun.
 function M.watch(box, id, spec, began)
-  collectgarbage("restart")
+  core.collect()
   local limit = math.min(spec.time or math.huge, box.plan.limits.time)
   local levels = holding.levels(box.plan, box.groups)
   local run = { box = box, id = id, spec = spec, began = began, limit = limit, deadline = began + limit, usage = {},
