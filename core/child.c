@@ -106,15 +106,16 @@ static int first_to_go(struct child *c, struct err *err)
 {
     (void)c;
     enum { SANDBOX_SCORE = 200 };
-    char text[16];
+    char text[16] = "";
     if (prctl(PR_SET_DUMPABLE, 1) < 0)
         return err_sys(err, "become dumpable");
-    if (util_read_file(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof text) < 0)
+    cleanup_fd int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
         return err_sys(err, "read oom_score_adj");
     if (atoi(text) >= SANDBOX_SCORE)
         return 0;
     snprintf(text, sizeof text, "%d", SANDBOX_SCORE);
-    return util_write_file(AT_FDCWD, "/proc/self/oom_score_adj", text) == 0 ? 0 : err_sys(err, "set oom_score_adj");
+    return pwrite(fd, text, strlen(text), 0) >= 0 ? 0 : err_sys(err, "set oom_score_adj");
 }
 
 static int enter_groups(const struct child *c, const int *fds, int n, struct err *err)
@@ -155,13 +156,14 @@ static int host_name(struct child *c, struct err *err)
     return 0;
 }
 
-/* Without a gateway the namespace is made while the root is. */
+/* Without a gateway the namespace is made while the root is. Its settings are the caller's procfs's to write. */
 static int begin_network(struct child *c, struct err *err)
 {
-    c->host_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (c->host_proc < 0)
+    bool captured = c->request->gateway >= 0;
+    if ((captured || c->request->plan->low_ports) &&
+        (c->host_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
         return err_sys(err, "open /proc");
-    return c->request->gateway < 0 ? netns_begin(&c->network, c->host_proc, err) : 0;
+    return captured ? 0 : netns_begin(&c->network, err);
 }
 
 /* The clone has made the namespace. */

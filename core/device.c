@@ -36,8 +36,7 @@ static int add_node(struct place *place, const char *target, const char *name, d
         return err_sys(err, "look at %s", host);
     if (!S_ISCHR(st.st_mode) || st.st_rdev != identity)
         return err_set(err, ENODEV, "the host's %s is not the device of that name", host);
-    cleanup_fd int point = place_make_target(place, target, false, err);
-    return point < 0 ? -1 : mounts_attach(copy, point, err);
+    return place_attach(place, target, false, copy, err);
 }
 
 static int add_pts(struct place *place, const char *target, struct err *err)
@@ -46,8 +45,7 @@ static int add_pts(struct place *place, const char *target, struct err *err)
     cleanup_fd int fs = mounts_new("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, err);
     if (fs < 0)
         return -1;
-    cleanup_fd int point = place_make_target(place, target, true, err);
-    return point < 0 ? -1 : mounts_attach(fs, point, err);
+    return place_attach(place, target, true, fs, err);
 }
 
 int device_fill(struct place *place, const char *path, struct err *err)

@@ -65,6 +65,13 @@ int mounts_attach(int fd, int target, struct err *err)
     return 0;
 }
 
+int mounts_attach_at(int fd, int directory, const char *name, struct err *err)
+{
+    if (move_mount(fd, "", directory, name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        return err_sys(err, "attach a mount");
+    return 0;
+}
+
 static int write_single_map(pid_t pid, const char *file, unsigned inside, unsigned outside)
 {
     char path[64], text[64];

@@ -26,6 +26,9 @@ int mounts_restrict(int fd, uint64_t attributes, struct err *err);
 /* Puts the detached tree `fd` onto the place that `target` (a descriptor) refers to. */
 int mounts_attach(int fd, int target, struct err *err);
 
+/* The same over an entry of a directory, without following a link. */
+int mounts_attach_at(int fd, int directory, const char *name, struct err *err);
+
 /* A detached tree whose files of the host's `host_uid`/`host_gid` appear as `uid`/`gid` (host ids as well) and are
  * written as the former: an idmapped mount, mount_setattr(2). Needs CAP_SYS_ADMIN on the host. */
 int mounts_map_owner(int fd, unsigned host_uid, unsigned host_gid, unsigned uid, unsigned gid, struct err *err);

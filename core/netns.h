@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* Brings loopback up. */
+/* Brings loopback up. Returns a descriptor of the namespace, close-on-exec; -1 with err set. */
 int netns_loopback_up(struct err *err);
 
 /* Brings loopback up, gives it CAPTURE_ADDRESS and CAPTURE_ADDRESS6, and makes every address there is one of its own

@@ -4,7 +4,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -19,19 +18,15 @@ static int make(void *context)
         err_sys(&beside->err, "make a network namespace (moonbox doctor says what this host allows)");
         return 1;
     }
-    if (netns_loopback_up(&beside->err) < 0)
-        return 1;
-    beside->fd = openat(beside->proc, "self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (beside->fd < 0)
-        err_sys(&beside->err, "open the network namespace");
+    beside->fd = netns_loopback_up(&beside->err);
     return 0;
 }
 
-int netns_begin(struct netns_beside *beside, int proc, struct err *err)
+int netns_begin(struct netns_beside *beside, struct err *err)
 {
     enum { STACK = 64 << 10 };
     static _Alignas(16) char stack[STACK];
-    *beside = (struct netns_beside){.proc = proc, .fd = -1};
+    *beside = (struct netns_beside){.fd = -1};
     beside->pid = clone(make, stack + STACK, CLONE_VM | CLONE_FILES | SIGCHLD, beside);
     return beside->pid > 0 ? 0 : err_sys(err, "start a process that makes the network namespace");
 }

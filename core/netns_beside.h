@@ -12,13 +12,12 @@
 
 struct netns_beside {
     pid_t pid; /* 0: none begun */
-    int proc;  /* procfs, borrowed until netns_join */
-    int fd;    /* the namespace; -1 not made */
+    int fd; /* the namespace; -1 not made */
     struct err err;
 };
 
-/* Begins. `proc` is a procfs in which we are found. With CAP_SYS_ADMIN in our user namespace, which will own it. */
-int netns_begin(struct netns_beside *beside, int proc, struct err *err);
+/* Begins. With CAP_SYS_ADMIN in our user namespace, which will own it. */
+int netns_begin(struct netns_beside *beside, struct err *err);
 
 /* Waits for it and enters it. From here on nothing of the caller's network is in reach. */
 int netns_join(struct netns_beside *beside, struct err *err);

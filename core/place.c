@@ -53,7 +53,7 @@ static int find_parent(struct place *place, const char *path, const char *what, 
         return place->root;
     if (place->parent >= 0 && strcmp(place->parent_path, path) == 0)
         return place->parent;
-    cleanup_fd int fd = place_make_target(place, path, true, err);
+    cleanup_fd int fd = place_make_directory(place, path, err);
     if (fd < 0 || fstat(fd, &st) < 0)
         return -1;
     if (st.st_dev != place->dev)
@@ -93,17 +93,25 @@ static int known_parent(const struct place *place, const char *parent_path)
     return place->parent >= 0 && strcmp(place->parent_path, parent_path) == 0 ? place->parent : -1;
 }
 
-int place_make_target(struct place *place, const char *path, bool directory, struct err *err)
+/* Where something is to be attached: `name` in `parent` (borrowed), made just now; or, with parent -1, what lay there
+ * already. */
+struct target {
+    int parent;
+    const char *name;
+    int found; /* owned; -1 none */
+};
+
+static int make(struct place *place, const char *path, bool directory, struct target *target, struct err *err)
 {
     char parent_path[PATH_MAX];
-    const char *name;
-    if (split(path, parent_path, &name, err) < 0)
+    *target = (struct target){.parent = -1, .found = -1};
+    if (split(path, parent_path, &target->name, err) < 0)
         return -1;
     int parent = known_parent(place, parent_path);
     if (parent < 0) {
-        int found = place_open(place, path);
-        if (found >= 0)
-            return found;
+        target->found = place_open(place, path);
+        if (target->found >= 0)
+            return 0;
         if (errno != ENOENT)
             return err_sys(err, "open %s in the root", path);
         parent = find_parent(place, parent_path, path, err);
@@ -111,10 +119,35 @@ int place_make_target(struct place *place, const char *path, bool directory, str
             return -1;
     }
     /* Most are new. */
-    if ((directory ? mkdirat(parent, name, 0755) : mknodat(parent, name, S_IFREG | 0644, 0)) < 0 && errno != EEXIST)
+    if ((directory ? mkdirat(parent, target->name, 0755) : mknodat(parent, target->name, S_IFREG | 0644, 0)) == 0) {
+        target->parent = parent;
+        return 0;
+    }
+    if (errno != EEXIST)
         return err_sys(err, "make %s in the root", path);
-    int target = find_here(place, parent, name, path);
-    return target >= 0 ? target : err_sys(err, "open %s in the root", path);
+    target->found = find_here(place, parent, target->name, path);
+    return target->found >= 0 ? 0 : err_sys(err, "open %s in the root", path);
+}
+
+int place_make_directory(struct place *place, const char *path, struct err *err)
+{
+    struct target target;
+    if (make(place, path, true, &target, err) < 0)
+        return -1;
+    if (target.parent >= 0)
+        target.found = openat(target.parent, target.name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    return target.found >= 0 ? target.found : err_sys(err, "open %s in the root", path);
+}
+
+int place_attach(struct place *place, const char *path, bool directory, int mount, struct err *err)
+{
+    struct target target;
+    if (make(place, path, directory, &target, err) < 0)
+        return -1;
+    int result = target.parent >= 0 ? mounts_attach_at(mount, target.parent, target.name, err)
+                                    : mounts_attach(mount, target.found, err);
+    util_close(&target.found);
+    return result;
 }
 
 int place_symlink(struct place *place, const char *path, const char *to, struct err *err)

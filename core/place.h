@@ -27,8 +27,11 @@ void place_free(struct place *place);
 /* An O_PATH descriptor of what lies at an absolute path, or -1 with errno. */
 int place_open(const struct place *place, const char *path);
 
-/* The same, made when absent (parents 0755): a directory, or an empty file to mount over. */
-int place_make_target(struct place *place, const char *path, bool directory, struct err *err);
+/* The same of a directory, made when absent, as its parents are (0755). */
+int place_make_directory(struct place *place, const char *path, struct err *err);
+
+/* Attaches a mount at an absolute path, where a directory, or an empty file to mount over, is made when nothing is. */
+int place_attach(struct place *place, const char *path, bool directory, int mount, struct err *err);
 
 int place_symlink(struct place *place, const char *path, const char *to, struct err *err);
 int place_file(struct place *place, const char *path, const char *text, mode_t mode, struct err *err);

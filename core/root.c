@@ -50,8 +50,7 @@ static int row_bind(struct builder *b, const struct mount_row *row, int copy, st
         return err_set(err, EINVAL, "%s is neither a directory nor a regular file", row->source);
     if (mounts_restrict(copy, HARMLESS | (row->read_only ? MOUNT_ATTR_RDONLY : 0), err) < 0)
         return -1;
-    cleanup_fd int target = place_make_target(&b->place, row->target, S_ISDIR(st.st_mode), err);
-    return target < 0 ? -1 : mounts_attach(copy, target, err);
+    return place_attach(&b->place, row->target, S_ISDIR(st.st_mode), copy, err);
 }
 
 static int row_writable(struct builder *b, const struct mount_row *row, struct err *err)
@@ -59,8 +58,7 @@ static int row_writable(struct builder *b, const struct mount_row *row, struct e
     cleanup_fd int copy = mounts_copy(b->writable, row->target + 1, err); /* as harmless as its source */
     if (copy < 0)
         return -1;
-    cleanup_fd int target = place_make_target(&b->place, row->target, true, err);
-    return target < 0 ? -1 : mounts_attach(copy, target, err);
+    return place_attach(&b->place, row->target, true, copy, err);
 }
 
 static int row_tmpfs(struct builder *b, const struct mount_row *row, struct err *err)
@@ -73,8 +71,7 @@ static int row_tmpfs(struct builder *b, const struct mount_row *row, struct err 
     cleanup_fd int fs = mounts_new("tmpfs", options, HARMLESS, err);
     if (fs < 0)
         return -1;
-    cleanup_fd int target = place_make_target(&b->place, row->target, true, err);
-    return target < 0 ? -1 : mounts_attach(fs, target, err);
+    return place_attach(&b->place, row->target, true, fs, err);
 }
 
 static int row_proc(struct builder *b, const struct mount_row *row, struct err *err)
@@ -84,8 +81,7 @@ static int row_proc(struct builder *b, const struct mount_row *row, struct err *
         return err->code == EPERM ? err_wrap(err, "this host hides parts of its /proc (a container?), so a new one is "
                                                   "refused (mount_namespaces(7))")
                                   : -1;
-    cleanup_fd int target = place_make_target(&b->place, row->target, true, err);
-    if (target < 0 || mounts_attach(fs, target, err) < 0)
+    if (place_attach(&b->place, row->target, true, fs, err) < 0)
         return -1;
     b->proc = steal_fd(&fs);
     return 0;
@@ -157,7 +153,7 @@ static int make_skeleton(struct builder *b, struct err *err)
 /* On the skeleton, where its /proc will lie over it: a filesystem of its own would cost its making and its end. */
 static int make_empty(struct builder *b, struct err *err)
 {
-    cleanup_fd int home = place_make_target(&b->place, "/proc", true, err);
+    cleanup_fd int home = place_make_directory(&b->place, "/proc", err);
     if (home < 0)
         return -1;
     if (mkdirat(home, "empty", 0755) < 0 || mknodat(home, "empty/file", S_IFREG | 0444, 0) < 0 ||
