@@ -76,7 +76,7 @@ FORMATTED = $(wildcard core/*.[ch] core/gateway/*.[ch] core/bind/*.[ch] spec/hel
 	spec/bench/*.c)
 SPECS ?=
 FUZZ = $(filter-out main reference,$(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c)))
-FUZZED = $(addprefix core/gateway/,address.c authority.c name.c dns.c hello.c http_head.c inspect.c rules.c rules_decode.c rules_index.c) \
+FUZZED = $(addprefix core/gateway/,address.c authority.c name.c dns.c hello.c http_head.c inspect.c decide.c rules_decode.c rules_index.c) \
 	core/err.c core/util.c core/plan.c core/plan_bytes.c
 FUZZED_resolve = core/gateway/resolve.c core/gateway/loop.c $(shell pkg-config --libs libcares)
 FUZZED_supervisor = $(addprefix core/,wire.c control.c control_commands.c sandbox_events.c stream.c kept.c leaves.c \

@@ -1,5 +1,6 @@
 /* moonbox.core.rules: the network of a plan, encoded for a gateway and asked as a gateway asks it. A field of a wrong type
  * raises; a value that no checked policy has is returned as an error. */
+#include "../gateway/decide.h"
 #include "../gateway/rules_index.h"
 #include "../util.h"
 #include "bind.h"

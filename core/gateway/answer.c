@@ -3,6 +3,7 @@
  * It never asks anybody: a name that the policy knows gets a synthetic address, and is looked up when it is connected to;
  * any other does not exist. So nothing leaks in questions, and what a program was told can't be used elsewhere.
  * With dns = "verify" a name is looked up first, and one that does not exist is said not to. */
+#include "decide.h"
 #include "dns.h"
 #include "state.h"
 

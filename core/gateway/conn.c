@@ -1,5 +1,6 @@
 #include "state.h"
 
+#include "decide.h"
 #include "dial.h"
 
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 
 #include "../util.h"
 #include "buffers.h"
+#include "decide.h"
 #include "dial.h"
 #include "own.h"
 

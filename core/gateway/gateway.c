@@ -21,6 +21,7 @@
 #include "../wire.h"
 #include "buffers.h"
 #include "confine.h"
+#include "decide.h"
 #include "own.h"
 #include "state.h"
 

@@ -7,9 +7,9 @@
 #define MOONBOX_GATEWAY_INBOUND_H
 
 #include "../wire.h"
+#include "decide.h"
 #include "loop.h"
 #include "publish.h"
-#include "rules.h"
 
 #include <stdbool.h>
 

@@ -1,5 +1,6 @@
-/* A recipe for rules, and questions about them: what core/gateway/rules.c decides is what the reference in Lua decides on the
+/* A recipe for rules, and questions about them: what core/gateway/decide.c decides is what the reference in Lua decides on the
  * same rows as a plan's table. Names, addresses and ports are of few kinds, so that rows meet questions often. */
+#include "../../core/gateway/decide.h"
 #include "../../core/gateway/rules_index.h"
 
 #include "fuzz.h"

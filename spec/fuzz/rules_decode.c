@@ -1,5 +1,5 @@
 /* Bytes as rules: refused, or rules that can be asked anything, and that find the row which a look at all of them finds. */
-#include "../../core/gateway/rules.h"
+#include "../../core/gateway/decide.h"
 
 #include "fuzz.h"
 

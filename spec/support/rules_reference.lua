@@ -1,4 +1,4 @@
---- What core/gateway/rules.c decides, said once more as plainly as possible, on the plan's own table: specs compare the two.
+--- What core/gateway/decide.c decides, said once more as plainly as possible, on the plan's own table: specs compare the two.
 local names = require "moonbox.names"
 
 local M = {}

@@ -1,6 +1,7 @@
-/* rules.c - decides about connections. A name costs one pass over its bytes, whatever the number of rows: exact names and
+/* decide.c - decides about connections. A name costs one pass over its bytes, whatever the number of rows: exact names and
  * wildcards are in one hash table, asked for the name and for each of its parents. Blocks are few, and are looked at one
  * by one. */
+#include "decide.h"
 #include "rules_index.h"
 
 #include <string.h>
