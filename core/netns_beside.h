@@ -12,7 +12,7 @@
 
 struct netns_beside {
     pid_t pid; /* 0: none begun */
-    int fd; /* the namespace; -1 not made */
+    int fd;    /* the namespace; -1 not made */
     struct err err;
 };
 
