@@ -93,19 +93,20 @@ static int identity(lua_State *L)
     return 2;
 }
 
-/* filesystem(path) -> { size=, free= }: bytes of the filesystem that path is on, and those that its user may still take |
- * nil, message, CODE */
+/* filesystem(path) -> { size=, free=, files=, files_free= }: bytes of the filesystem that path is on, and those that its
+ * user may still take; the same of its inodes, 0 where it makes them as they are needed | nil, message, CODE */
 static int filesystem(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct statvfs fs;
     if (statvfs(path, &fs) < 0)
         return failure(L, "look at the filesystem of", path);
-    lua_createtable(L, 0, 2);
-    lua_pushnumber(L, (double)fs.f_blocks * (double)fs.f_frsize);
-    lua_setfield(L, -2, "size");
-    lua_pushnumber(L, (double)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * (double)fs.f_frsize);
-    lua_setfield(L, -2, "free");
+    bool root = geteuid() == 0;
+    lua_createtable(L, 0, 4);
+    bind_set_number(L, "size", (double)fs.f_blocks * (double)fs.f_frsize);
+    bind_set_number(L, "free", (double)(root ? fs.f_bfree : fs.f_bavail) * (double)fs.f_frsize);
+    bind_set_number(L, "files", (double)fs.f_files);
+    bind_set_number(L, "files_free", (double)(root ? fs.f_ffree : fs.f_favail));
     return 1;
 }
 

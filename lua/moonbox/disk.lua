@@ -10,7 +10,7 @@ local sys = core.sys
 local M = {}
 
 local MOST_TEMPLATES = 16
-local LARGEST_FLOOR, FLOOR_SHARE = 2 ^ 30, 1 / 20
+local LARGEST_FLOOR, LARGEST_FILES_FLOOR, FLOOR_SHARE = 2 ^ 30, 65536, 1 / 20
 local PRIVATE = 448 -- 0700
 
 -- By state directory: { kind =, why =, tried = what has been found to work just now }.
@@ -109,17 +109,21 @@ function M.template(plan, root)
   return made and path, message
 end
 
---- What must stay free of the host's disk, in bytes: as the policy says, or the smaller of 1 GB and a twentieth.
-function M.floor(plan, root)
-  if plan.limits.disk_floor then return plan.limits.disk_floor end
-  local host = sys.filesystem(root)
-  return host and math.min(LARGEST_FLOOR, math.floor(host.size * FLOOR_SHARE)) or LARGEST_FLOOR
+-- What must stay free, in bytes: as the policy says, or the smaller of 1 GB and a twentieth.
+local function floor(plan, host)
+  return plan.limits.disk_floor or math.min(LARGEST_FLOOR, math.floor(host.size * FLOOR_SHARE))
 end
 
---- Bytes that the host has free above the floor; 0 or less: a sandbox that writes to it must not go on.
-function M.headroom(plan, root)
+--- What must stay free of the host's disk, and is not free any more, in words, in which `show` says bytes: a sandbox of
+-- this kind of storage must not go on then. Nil while there is more. Files of a folder are the host's own: the smaller
+-- of 65536 and a twentieth stay free where a filesystem has only so many.
+function M.shortage(plan, root, kind, show)
   local host = sys.filesystem(root)
-  return host and host.free - M.floor(plan, root) or 0
+  if not host then return show(plan.limits.disk_floor or LARGEST_FLOOR) end
+  local bytes = floor(plan, host)
+  if host.free <= bytes then return show(bytes) end
+  local files = bytes == 0 and 0 or math.min(LARGEST_FILES_FLOOR, math.floor(host.files * FLOOR_SHARE))
+  if kind == "folder" and host.files > 0 and host.files_free <= files then return ("%d files"):format(files) end
 end
 
 return M

@@ -37,9 +37,10 @@ end
 local function look_at_disk(run, counted)
   local box = run.box
   local limit = box.plan.limits.disk
-  if disk.headroom(box.plan, box.root) <= 0 then
+  local shortage = disk.shortage(box.plan, box.root, box.disk, M.size)
+  if shortage then
     run.stop(run, "disk", ("the host's disk is down to the %s that must stay free (limits.disk_floor)")
-      :format(M.size(disk.floor(box.plan, box.root))), 0)
+      :format(shortage), 0)
   end
   local used = box.disk == "image" and counted.disk or 0
   if used > limit and limit < (box.plan.storage.total or 0) then

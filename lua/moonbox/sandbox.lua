@@ -97,11 +97,11 @@ local function refuse(plan, groups)
 end
 
 local function no_room(box)
-  local disk = require "moonbox.disk"
-  if box.disk == "memory" or disk.headroom(box.plan, box.root) > 0 then return nil end
-  return ("the host has no room for a sandbox: %s must stay free where %s is (limits.disk_floor), and less is; free "
-    .. "some, or set MOONBOX_STATE to a folder on a larger disk")
-    :format(require("moonbox.units").show("size", disk.floor(box.plan, box.root)), box.root)
+  if box.disk == "memory" then return nil end
+  local function show(bytes) return require("moonbox.units").show("size", bytes) end
+  local shortage = require("moonbox.disk").shortage(box.plan, box.root, box.disk, show)
+  return shortage and ("the host has no room for a sandbox: %s must stay free where %s is (limits.disk_floor), and "
+    .. "less is; free some, or set MOONBOX_STATE to a folder on a larger disk"):format(shortage, box.root)
 end
 
 -- What the gateway of a plan needs to know: the file of flows, the step named in it, and a function that the gateway

@@ -107,7 +107,8 @@ return function(word, key)
   key("limits", "disk", "size", "How much all writable directories together may hold.",
     { min = MB, max = 2 ^ 50, default = 256 * MB })
   key("limits", "disk_floor", "size",
-    "How much of the host's disk must stay free; 1 GB, or a twentieth of a smaller disk, when left out.",
+    "How much of the host's disk must stay free; 1 GB, or a twentieth of a smaller disk, when left out. Of its files, "
+      .. "65536 or a twentieth.",
     { min = 0, max = 2 ^ 50 })
   for _, way in ipairs { { "disk_read", "read from" }, { "disk_write", "write to" } } do
     local disk = way[2] .. " the disk that its writable files are on; no limit when left out."

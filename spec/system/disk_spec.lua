@@ -3,6 +3,8 @@ package.path = "./spec/?.lua;" .. package.path
 local box = require "support.box"
 local mode = require "support.mode"
 
+local sys = require("moonbox.core").sys
+
 local MB = 2 ^ 20
 
 describe("a disk limit", function()
@@ -181,6 +183,45 @@ except OSError as e:
       assert.is_nil(opened)
       assert.equal(69, code)
       assert.matches("^the host has no room for a sandbox: 512 TB must stay free where ", why)
+    end)
+
+    local filesystem = sys.filesystem
+    after_each(function() sys.filesystem = filesystem end)
+
+    -- Has the host's filesystem so many files.
+    local function say_of_host(files, free)
+      sys.filesystem = function(path)
+        local host = assert(filesystem(path))
+        host.files, host.files_free = files, free
+        return host
+      end
+    end
+
+    it("keeps a sandbox from starting whose files are the host's own, when it has few left", function()
+      mode.need("user", "root has an image")
+      local sandbox = require "moonbox.sandbox"
+      say_of_host(2e6, 65536)
+      local opened, why, code = sandbox.open(plan())
+      assert.same({ nil, 69 }, { opened, code })
+      assert.matches("^the host has no room for a sandbox: 65536 files must stay free where ", why)
+      say_of_host(2e6, 65537)
+      assert(assert(sandbox.open(plan())):close())
+      say_of_host(1000, 50)
+      opened, why = sandbox.open(plan())
+      assert.is_nil(opened)
+      assert.matches(": 50 files must stay free where ", why)
+      say_of_host(0, 0)
+      assert(assert(sandbox.open(plan())):close())
+    end)
+
+    it("ends a sandbox that would take the last files of the host", function()
+      mode.need("user", "root has an image")
+      local opened = box.open(plan())
+      say_of_host(1000, 10)
+      local outcome = box.inside(opened, "sleep 20")
+      opened:close()
+      assert.equal(137, outcome.code)
+      assert.equal("the host's disk is down to the 50 files that must stay free (limits.disk_floor)", outcome.sentence)
     end)
 
     it("does not matter to one in memory", function()
