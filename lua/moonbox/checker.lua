@@ -71,10 +71,14 @@ end
 --- The sentence for a row in a place where it has no meaning.
 function M.misplaced(row, place)
   for _, entry in ipairs(vocabulary.find(row.word) or {}) do
-    if entry.kind == row.kind and entry.place ~= place then
+    if entry.kind == row.kind and entry.place == "file" then
+      return ("`%s` is what a file returns; it can't stand in `%s`"):format(row.word, place)
+    elseif entry.kind == row.kind and entry.place ~= place then
       return ("`%s` belongs in `%s`, not in `%s`"):format(row.word, entry.place, place)
     end
   end
+  if row.kind == "reaction" then return ("`%s` is what a hook returns: function(…) return %s … end"):format(row.word,
+    row.word) end
   return ("`%s` has no meaning in `%s`"):format(row.word, place)
 end
 

@@ -120,14 +120,6 @@ local function reaction(hook, part, value)
   return out
 end
 
--- "f1:12: text", as Lua says it, with the file's own name.
-local function named(session, message)
-  message = type(message) == "string" and message or "raised " .. say.describe(message)
-  local index, line, text = message:match("^f(%d+):(%d+): (.*)$")
-  local file = session.files[tonumber(index)]
-  return file and ("%s:%s: %s"):format(file.label, line, say.plain_sentence(text)) or message
-end
-
 local function call_part(hook, part, arg, budget, out)
   local session = hook.session
   session.diagnostics, session.seen = {}, {}
@@ -137,7 +129,7 @@ local function call_part(hook, part, arg, budget, out)
   local results = bounded(budget, part.run, seen_by_hook(arg, part.file))
   if not results[1] then
     if results[2] == OVERRUN then return nil, where .. OVERRUN end
-    return nil, where .. "failed: " .. named(session, results[2])
+    return nil, where .. "failed: " .. session:named(results[2])
   end
   local wrong = session:sorted()[1]
   if wrong then return nil, ("%s:%d: %s"):format(wrong.file, wrong.line, wrong.text) end

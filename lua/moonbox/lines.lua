@@ -62,7 +62,14 @@ local function label(tokens, i)
   return nil
 end
 
-local function note_field(node, tokens, i)
+local function note_key(node, name, line, twice)
+  local before = node.keys[name]
+  if before then twice[#twice + 1] = { name = name, line = line, first = before.line } end
+  node.keys[name] = before or { line = line }
+  node.key = node.keys[name]
+end
+
+local function note_field(node, tokens, i, twice)
   local t, second, third, fourth = tokens[i], tokens[i + 1], tokens[i + 2], tokens[i + 3]
   if not t or t.text == "}" then return end
   local name
@@ -71,8 +78,7 @@ local function note_field(node, tokens, i)
     name = second.text
   end
   if name then
-    node.keys[name] = node.keys[name] or { line = t.line }
-    node.key = node.keys[name]
+    note_key(node, name, t.line, twice)
   else
     node.items[#node.items + 1] = t.line
     node.key = nil
@@ -80,10 +86,11 @@ local function note_field(node, tokens, i)
 end
 
 --- Reads `source` and returns a function find(word, line) -> node or nil: the braces that the call of `word`
--- at `line` was given. A node is { line, keys = { name -> { line, node } }, items = { line, … } }.
+-- at `line` was given. A node is { line, keys = { name -> { line, node } }, items = { line, … } }. Second, the keys
+-- that stand twice between the same braces: { { name, line, first = line }, … }.
 function M.read(source)
   local tokens = all_tokens(source)
-  local calls, stack = {}, {}
+  local calls, stack, twice = {}, {}, {}
   for i, t in ipairs(tokens) do
     local top = stack[#stack]
     if t.text == "{" and t.kind == "sign" then
@@ -96,7 +103,7 @@ function M.read(source)
         top.key.node = node
       end
       stack[#stack + 1] = node
-      note_field(node, tokens, i + 1)
+      note_field(node, tokens, i + 1, twice)
     elseif t.kind == "sign" and (t.text == "(" or t.text == "[") then
       stack[#stack + 1] = { close = true }
     elseif t.kind == "name" and openers[t.text] and not M.is_do_key(tokens, i) then
@@ -104,10 +111,21 @@ function M.read(source)
     elseif (t.kind == "name" and closers[t.text]) or (t.kind == "sign" and t.text:match("^[%]%)}]$")) then
       stack[#stack] = nil
     elseif t.kind == "sign" and (t.text == "," or t.text == ";") and top and top.brace then
-      note_field(top, tokens, i + 1)
+      note_field(top, tokens, i + 1, twice)
     end
   end
-  return function(name, line) return calls[name .. ":" .. line] end
+  return function(name, line) return calls[name .. ":" .. line] end, twice
+end
+
+--- The first of the words in `wanted` (a set) that `source` calls, as in `pipeline "name"`, or nil.
+function M.first_call(source, wanted)
+  local at, before = 1, nil
+  while true do
+    local kind, text, _, after = token(source, at)
+    if not kind then return nil end
+    if wanted[before] and (kind == "string" or text == "(") then return before end
+    before, at = kind == "name" and text or nil, after
+  end
 end
 
 --- Whether token `i` is a `do` that names a field: after `{`, `,` or `;` and before `=`.

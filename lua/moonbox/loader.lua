@@ -28,10 +28,22 @@ function M.session(options)
     rows = setmetatable({}, { __mode = "k" }), bare = {} }, Session)
 end
 
+--- What a function of a file raised, "f1:12: text" as Lua says it, with the file's own name.
+function Session:named(message)
+  if type(message) ~= "string" then return "raised " .. say.describe(message) .. "; error is given a sentence" end
+  local index, line, text = message:match("^f(%d+):(%d+): (.*)$")
+  local file = self.files[tonumber(index)]
+  return file and ("%s:%s: %s"):format(file.label, line, say.plain_sentence(text)) or message
+end
+
+--- From now on a mistake stops the function that makes it: nobody looks at the diagnostics any more.
+function Session:stop_at_mistakes() self.stops = true end
+
 --- Notes a mistake in `file` (as returned in rows) at `line`; `usage`: of whoever gives a policy its parameters.
 -- Control characters never get further than here.
 function Session:report(file, line, text, usage)
   text = text:gsub("[%c\127]", "?")
+  if self.stops then error(("%s:%d: %s"):format(file.label, line, text), 0) end
   local seen = self.seen or {}
   self.seen = seen
   local id = file.index .. ":" .. line .. ":" .. text
@@ -57,9 +69,14 @@ end
 local function swallower()
   local meta, value = {}, {}
   local function same() return value end
-  for _, event in ipairs { "__index", "__call", "__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm",
+  for _, event in ipairs { "__index", "__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm",
     "__concat" } do
     meta[event] = same
+  end
+  -- `for x in unknown` asks with nothing and its last value; without an end it would go on forever.
+  meta.__call = function(_, ...)
+    if select("#", ...) == 2 and (...) == nil then return nil end
+    return value
   end
   meta.__newindex = function() end
   meta.__lt = function() return false end
@@ -91,7 +108,7 @@ end
 function Session:group(file, line, kind, name)
   local full = kind .. "." .. say.plain(name)
   if self.groups[full] ~= nil then return self.groups[full] end
-  local path, label = nil, "no groups can be used here"
+  local path, label = nil, ("there is no group `%s`"):format(full)
   if self.options.group and type(name) == "string" then path, label = self.options.group(self, kind, name) end
   if not path then
     self:report(file, line, label)
@@ -193,7 +210,16 @@ function Session:load(path, label, kind, text)
     return self:report(file, file.last, ("returns %s; it must end with %s")
       :format(row and "a " .. row.word or say.describe(value), example[kind]))
   end
+  self:told_twice(file)
   return row, value
+end
+
+-- Lua keeps the last of two keys of one name and says nothing; whoever wrote the first one would believe in it.
+function Session:told_twice(file)
+  file.find, file.twice = require("moonbox.lines").read(file.text)
+  for _, key in ipairs(file.twice) do
+    self:report(file, key.line, ("`%s` stands here twice, first on line %d"):format(say.plain(key.name), key.first))
+  end
 end
 
 --- The line of a key or item inside the braces of `row`; `...` is the way in: "limits", "cpus" or an item's

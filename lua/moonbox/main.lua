@@ -21,6 +21,7 @@ local function unknown(name)
 end
 
 local function wants_help(args)
+  if args[1] == "-h" then return true end
   for _, argument in ipairs(args) do
     if argument == "--" then return false end
     if argument == "--help" then return true end

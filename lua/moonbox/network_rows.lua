@@ -139,6 +139,10 @@ local function hosts(session, here, value)
       .. say.describe(value))
   end
   local out = {}
+  for _, item in ipairs(values.items(session, here, value)) do
+    fail(session, deeper(here, item.index), ('`hosts` holds addresses by name, ["name"] = "192.0.2.7", not %s')
+      :format(say.describe(item.value)))
+  end
   for _, name in ipairs(checker.sorted_names(value)) do
     local canonical, why = names.canonical(name)
     local address = value[name]
@@ -147,6 +151,8 @@ local function hosts(session, here, value)
     elseif type(address) ~= "string" or not names.bytes(address) then
       fail(session, deeper(here, name), ('"%s" is given an address in quotes, not %s')
         :format(name, say.describe(address)))
+    elseif out[canonical] then
+      fail(session, deeper(here, name), ('"%s" is given an address twice'):format(canonical))
     else
       out[canonical] = names.canonical(address)
     end
@@ -229,6 +235,21 @@ local function check_hosts(session, part, network)
   end
 end
 
+-- Two rows can't listen on one port of the host. (Port 0 is any free one.)
+local function check_published(session, parts)
+  local taken = {}
+  for _, part in ipairs(parts) do
+    for _, row in ipairs(part.network and part.network.rows or {}) do
+      local first = row.word == "publish" and not row.on:match(":0$") and taken[row.on]
+      if first then
+        session:report(part.row.file, row.line, ("%s is published on at %s already"):format(row.on, first))
+      elseif row.word == "publish" then
+        taken[row.on] = row.file .. ":" .. row.line
+      end
+    end
+  end
+end
+
 --- The network of a policy and the one that it extends (parts with `network` and `row`; the base may be nil). The
 -- policy's own rows come first, so that they win over the base's: whoever extends a policy says what is different. Its
 -- keys and hosts stand in place of the base's, one by one. "none" and "open" replace everything.
@@ -237,6 +258,7 @@ function M.sum(session, base, child)
     child.row.file.label .. ":" .. child.row.line)
   settle_network(network)
   for _, part in ipairs { base or {}, child } do check_hosts(session, part, network) end
+  if not (child.network and child.network.word) then check_published(session, { base or {}, child }) end
   return network
 end
 

@@ -6,7 +6,7 @@
 --
 -- The data: { name, about, file, line, policy = argument for plan.load,
 --   needs = { { name, kind, default, about, line, at, choices, min, max } },
---   steps = { { name, line, file, run = {…} or body = function, env, cwd, network = nil | "none" | rows,
+--   steps = { { name, line, file, run = {…} or body = function (and named = function(what it raised) -> sentence), env, cwd, network = nil | "none" | rows,
 -- time, retry,
 --     secrets, allow_failure, limits } },
 --   gives = { { kind = "patch", path, since, line } | { kind = "file", path, line } } }
@@ -65,7 +65,9 @@ local function policy_of(session, row, argument)
   local beside = row.file.path:match("^(.*)/[^/]*$")
   local path, label = policies.find(argument, beside)
   if not path then return where.fail(session, where.at(row, "policy"), "`policy`: " .. label) end
-  local data = require("moonbox.policy").evaluate(session, path, label)
+  local text, why = require("moonbox.loader").read(path)
+  if not text then return where.fail(session, where.at(row, "policy"), ("`policy`: %s %s"):format(label, why)) end
+  local data = require("moonbox.policy").evaluate(session, path, label, text)
   return data, policies.is_path(argument) and path or argument
 end
 
@@ -116,8 +118,10 @@ local function attach_functions(data, path, text)
   local row = session:load(path, data.file, "pipeline", text)
   if not row then return nil, session:sorted() end
   local tokens = step_tokens(session, row)
+  session:stop_at_mistakes()
   for i, step in ipairs(data.steps) do
     if step.has_body then step.body = tokens[i] and tokens[i].args["do"] end
+    if step.has_body then step.named = function(message) return session:named(message) end end
     step.has_body = nil
   end
   return data
@@ -135,6 +139,7 @@ end
 function M.load(path, options)
   local override = options and options.policy
   local text, message = read(path)
+  if path:match("%.ya?ml$") then text, message = nil, "is YAML; a pipeline is written in Lua" end
   if not text then return nil, { { file = path, line = 1, text = message } } end
   local policy = require "moonbox.policy"
   local data, diagnostics = policy.sacrificed(path, nil, function(session)

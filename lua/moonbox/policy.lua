@@ -37,11 +37,10 @@ local function part_of(session, row)
   local function network(at, value) return require("moonbox.network_rows").network(session, at, value) end
   local args = {}
   for k, v in pairs(row.args) do args[k] = v end
-  local by_name = { files = section "files", limits = section "limits", process = section "process" }
   local out = {}
-  for name, run in pairs(by_name) do
+  for _, name in ipairs { "files", "limits", "process" } do
     if args[name] ~= nil and not session:is_unknown(args[name]) then
-      out[name] = run(where.deeper(here, name), args[name])
+      out[name] = section(name)(where.deeper(here, name), args[name])
     end
     args[name] = nil
   end
@@ -131,7 +130,9 @@ local function base_row(session, row)
   local at = where.at(row, "extends")
   local path, label = policies.find(extends, directory_of(row.file.path))
   if not path then return where.fail(session, at, "`extends`: " .. label) end
-  local base = load_row(session, path, label)
+  local text, why = require("moonbox.loader").read(path)
+  if not text then return where.fail(session, at, ("`extends`: %s %s"):format(label, why)) end
+  local base = load_row(session, path, label, text)
   local again = base and base.args.extends
   if type(again) == "string" then
     where.fail(session, at, ('`extends` goes one level deep, and "%s" extends "%s" itself; extend that')

@@ -26,7 +26,7 @@ local function row_paths(session, row, place)
     if type(path) ~= "string" then
       fail(session, here, ("`%s` is a list of paths, not %s"):format(row.word, say.describe(path)))
     else
-      local wrong = paths.wrong(path) or place(path)
+      local wrong = paths.wrong(path) or values.bytes_wrong(path) or place(path)
       if wrong then
         fail(session, here, ('"%s" %s'):format(say.plain(path), wrong))
       else
@@ -102,6 +102,10 @@ local function hold(session, here, value)
   elseif values.is_table(session, value) then
     local known = {}
     for _, name in ipairs(holdable) do known[name] = true end
+    for _, item in ipairs(values.items(session, here, value)) do
+      fail(session, deeper(here, item.index), ("`hold` holds limits by name, such as memory = \"hard\", not %s")
+        :format(say.describe(item.value)))
+    end
     for _, name in ipairs(checker.sorted_names(value)) do
       if known[name] then
         level(deeper(here, name), name, value[name])
@@ -163,9 +167,13 @@ local function command_wrong(value)
   if type(value) ~= "table" or #value == 0 or #value > MOST_ARGUMENTS then
     return "is a list of 1 to " .. MOST_ARGUMENTS .. " arguments"
   end
+  local count = 0
   for key, argument in pairs(value) do
-    if type(key) ~= "number" or type(argument) ~= "string" or argument:find("%z") then return "is a list of texts" end
+    if type(key) ~= "number" or type(argument) ~= "string" then return "is a list of texts" end
+    if values.bytes_wrong(argument) then return "has an argument that " .. values.bytes_wrong(argument) end
+    count = count + 1
   end
+  if count ~= #value or not value[1] then return "has a hole: one of its items is nil" end
   if value[1]:sub(1, 1) ~= "/" then return "begins with the full path of a program" end
 end
 
@@ -175,12 +183,15 @@ function M.receivers(session, here, value)
     return fail(session, here, "`receivers` takes names and commands in braces, not " .. say.describe(value))
   end
   local out = {}
+  for _, item in ipairs(values.items(session, here, value)) do
+    fail(session, deeper(here, item.index), "a receiver has a name: name = { \"/full/path\", … }")
+  end
   for _, name in ipairs(checker.sorted_names(value)) do
-    local wrong = command_wrong(value[name])
+    local wrong = not session:is_unknown(value[name]) and command_wrong(value[name])
     if not name:match("^[%w_-]+$") then wrong = "is named by letters, digits, _ and -" end
     if wrong then
       fail(session, deeper(here, name), ("a receiver's command %s"):format(wrong))
-    else
+    elseif not session:is_unknown(value[name]) then
       out[name] = { unpack(value[name]) }
     end
   end

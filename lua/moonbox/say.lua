@@ -25,8 +25,11 @@ end
 
 --- A message of Lua's on one line of at most 300 bytes.
 function M.plain_sentence(text)
-  local name = text:match("^attempt to call %a+ '([%w_]+)' %(a nil value%)$")
-  if name then text = ("`%s` is nothing that can be called here"):format(name) end
+  local name, kind = text:match("^attempt to call %a+ '([%w_]+)' %(an? (%a+) value%)$")
+  if name then
+    text = ("`%s` is %s that can be called here"):format(name, kind == "nil" and "nothing" or "a " .. kind
+      .. " and nothing")
+  end
   return (text:gsub("[%c\127]", " "):sub(1, 300))
 end
 

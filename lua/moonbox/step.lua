@@ -7,7 +7,9 @@
 
 local core = require "moonbox.core"
 local plans = require "moonbox.plan"
+local say = require "moonbox.say"
 local substitute = require "moonbox.substitute"
+local suggest = require "moonbox.suggest"
 
 local sys = core.sys
 local KEEP_BYTES = 2 ^ 20
@@ -192,14 +194,20 @@ local function box_api(try)
     local outcome = exec(try, spec)
     return outcome.code, outcome.stdout or "", outcome.stderr or ""
   end
-  return api
+  return setmetatable(api, { __metatable = false, __index = function(_, name)
+    error(("box has no `%s`; write box:exec { … }"):format(say.plain(name)), 2)
+  end })
 end
 
 local function given_api(try)
   return setmetatable({}, {
     __index = function(_, name)
       local value = try.run.values[name]
-      if not value then return nil end
+      if not value then
+        local known = {}
+        for other in pairs(try.run.values) do known[#known + 1] = other end
+        error(("there is no parameter `%s`%s"):format(say.plain(name), suggest.tail(say.plain(name), known)), 2)
+      end
       try.mentioned[name] = true
       if value.kind == "number" then return tonumber(value.text) end
       return value.words and { unpack(value.words) } or value.text
@@ -218,7 +226,7 @@ local function body_result(value, sentence)
   if type(value) == "number" and value >= 0 and value <= 255 and value == math.floor(value) then
     return { code = value, sentence = sentence }
   end
-  return { code = 70, sentence = "a do function returns nothing, true, false or an exit code from 0 to 255" }
+  return { code = 65, sentence = "a do function returns nothing, true, false or an exit code from 0 to 255" }
 end
 
 -- The function is the operator's; the hook is for a loop that was meant to end. JIT-compiled code runs no
@@ -232,7 +240,7 @@ local function run_body(try)
   debug.sethook()
   if called then return body_result(value, sentence) end
   if type(value) == "table" and value.step_ended then error(value, 0) end
-  return { code = 1, sentence = tostring(value) }
+  return { code = 1, sentence = try.step.named and try.step.named(value) or tostring(value) }
 end
 
 local function step_environment(try)

@@ -31,7 +31,11 @@ local function kind(v)
   return p and p[1] or type(v)
 end
 
-local function trim(n) return (string.format("%.2f", n):gsub("%.?0+$", "")) end
+-- Beyond what a double counts exactly, digits would only be noise.
+local function trim(n)
+  if math.abs(n) >= 2 ^ 53 then return ("%g"):format(n) end
+  return (("%.2f"):format(n):gsub("%.?0+$", ""))
+end
 
 --- A size, time, bandwidth, throughput (bytes a second), ops (operations a second) or rate ({count, seconds}) as an
 -- operator would write it.
@@ -48,7 +52,7 @@ function M.show(dimension, amount)
   if dimension == "ops" then return M.show("rate", { count = amount, seconds = 1 }) end
   for _, step in ipairs(steps[dimension] or {}) do
     local n = amount / step[1]
-    if n >= 1 and (n * 100) % 1 == 0 then
+    if math.abs(n) >= 1 and (n * 100) % 1 == 0 then
       local name = n == 1 and step[2]:gsub("s$", "") or step[2]
       return trim(n) .. " " .. name
     end

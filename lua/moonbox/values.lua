@@ -26,6 +26,7 @@ function M.wrong_type(session, at, name, type_name, value)
 end
 
 local function show(entry, n)
+  if entry.type == "rate" then return units.show("", n) .. " in a time" end
   if units.example[entry.type] then return units.show(entry.type, n) end
   return units.show("", n)
 end
@@ -52,7 +53,8 @@ local function measure(session, at, entry, value)
     return M.wrong_type(session, at, entry.word, entry.type, value)
   end
   if parts[1] == "rate" then
-    local count = in_range(session, at, entry, parts[2], say.plain(parts[2]))
+    local shown = units.show("rate", { count = parts[2], seconds = parts[3] })
+    local count = in_range(session, at, entry, parts[2], shown)
     if count and not (parts[3] > 0 and parts[3] <= 366 * 86400) then
       return where.fail(session, at, ("`%s` takes a rate over at most 366 days"):format(entry.word))
     end
@@ -61,6 +63,13 @@ local function measure(session, at, entry, value)
   local amount = in_range(session, at, entry, parts[2], units.show(parts[1], parts[2]))
   if amount and entry.type ~= "time" then amount = math.floor(amount) end
   return amount
+end
+
+--- What is wrong with the bytes of a text, which goes to programs as it is and into records and plans as JSON; nil when
+-- nothing is.
+function M.bytes_wrong(text)
+  if text:find("%z") then return "has a NUL byte in it" end
+  if require("moonbox.sanitise").utf8(text) ~= text then return "is not UTF-8" end
 end
 
 --- By type of the vocabulary: (session, at, entry, value) -> the checked value, or nil.
@@ -94,13 +103,14 @@ function check.text(session, at, entry, value)
   if #value > most then
     return where.fail(session, at, ("`%s` is at most %d bytes of text, not %d"):format(entry.word, most, #value))
   end
-  if value:find("%z") then return where.fail(session, at, ("`%s` has a NUL byte in it"):format(entry.word)) end
+  local wrong = M.bytes_wrong(value)
+  if wrong then return where.fail(session, at, ("`%s` %s"):format(entry.word, wrong)) end
   return value
 end
 
 function check.path(session, at, entry, value)
   if type(value) ~= "string" then return M.wrong_type(session, at, entry.word, "path", value) end
-  local wrong = paths.wrong(value)
+  local wrong = paths.wrong(value) or M.bytes_wrong(value)
   if wrong then return where.fail(session, at, ('"%s" %s'):format(say.plain(value), wrong)) end
   return value
 end
@@ -114,8 +124,14 @@ function check.choice(session, at, entry, value)
     describe(value), near))
 end
 
+-- A word or a function of Lua's library is one too, but none that could be found again by its line.
 check["function"] = function(session, at, entry, value)
   if type(value) ~= "function" then return M.wrong_type(session, at, entry.word, "function", value) end
+  if debug.getinfo(value, "S").source ~= at.row.file.chunk then
+    local word = session:bare_word(value)
+    return where.fail(session, at, ("`%s` takes a function that is written in this file, not %s"):format(entry.word,
+      word and ("the word `%s`: function(…) return %s end"):format(word, word) or "one of the library"))
+  end
   return value
 end
 
@@ -181,6 +197,15 @@ function check.ports(session, at, entry, value)
   if type(value) == "number" then value = { value } end
   if not M.is_table(session, value) then return M.wrong_type(session, at, entry.word, "ports", value) end
   local out = {}
+  for k in pairs(value) do
+    if type(k) ~= "number" then
+      where.fail(session, where.deeper(at, k), ("`%s` is a list of ports; `%s = …` has no meaning in it")
+        :format(entry.word, say.plain(k)))
+    end
+  end
+  if next(value) == nil then
+    where.fail(session, at, ("`%s` is empty, which would mean no port; leave it out for all ports"):format(entry.word))
+  end
   for _, item in ipairs(M.items(session, at, value)) do
     local port = type(item.value) == "number" and names.port(item.value)
     if port then
@@ -220,17 +245,19 @@ end
 --- Environment variables: name -> text.
 function M.env(session, at, value)
   if not M.is_table(session, value) then return M.wrong_type(session, at, "env", "env", value) end
-  local out = {}
-  for name, text in pairs(value) do
-    local here, wrong = where.deeper(at, name), M.env_name_wrong(name)
+  local out, names = {}, {}
+  for name in pairs(value) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return say.plain(a) < say.plain(b) end)
+  for _, name in ipairs(names) do
+    local text, here, wrong = value[name], where.deeper(at, name), M.env_name_wrong(name)
     if wrong then
       where.fail(session, here, ('"%s" %s'):format(say.plain(name), wrong))
     elseif session:is_unknown(text) then
       out[name] = nil
     elseif type(text) ~= "string" then
       where.fail(session, here, ("`%s` takes text in quotes, not %s"):format(name, describe(text)))
-    elseif text:find("%z") then
-      where.fail(session, here, ("`%s` has a NUL byte in it"):format(name))
+    elseif M.bytes_wrong(text) then
+      where.fail(session, here, ("`%s` %s"):format(name, M.bytes_wrong(text)))
     elseif #text > 65536 then
       where.fail(session, here, ("`%s` is longer than 64 KB"):format(name))
     else

@@ -126,7 +126,7 @@ return function(word, key)
   key("limits", "processes", "count", "How many processes and threads there may be at once.",
     { min = 1, max = 4194304, default = 256 })
   key("limits", "open_files", "count", "How many files one process may have open.",
-    { min = 16, max = 1048576, default = 65536 })
+    { min = 64, max = 1048576, default = 65536 })
   key("limits", "hold", "hold",
     [[With "hard", refuses to run where limits would only be watched: all, or by name.]],
     { choices = { "any", "hard" }, default = "any" })

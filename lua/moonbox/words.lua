@@ -46,6 +46,13 @@ local function container_word(self, file, entry)
         :format(entry.word, entry.word))
       name = "?"
     end
+    if entry.place == "file" then
+      if file.container then
+        self:report(file, line, ("a file returns one `%s`; there is one on line %d already"):format(entry.word,
+          file.container))
+      end
+      file.container = file.container or line
+    end
     return function(args)
       if self:is_unknown(args) then return args end
       if type(args) ~= "table" or self:row(args) or units.parts(args) then

@@ -104,6 +104,9 @@ local function row_of(ctx, section, entry, node, line)
     for key, item in pairs(value) do
       if key == list then
         local inner = lines.keys[key].node
+        if inner and next(inner.keys) then
+          ctx.session:report(ctx.file, lines.keys[key].line, ("`%s` is a list, [a, b], not a mapping"):format(key))
+        end
         local items = type(item) == "table" and inner and item or { item }
         for i, one in ipairs(items) do
           args[i], below.items[i] = one, inner and inner.items[i] or lines.keys[key].line

@@ -57,6 +57,39 @@ describe("the program", function()
     assert.truthy(err:find("still running after 2 s", 1, true), err)
   end)
 
+  it("checks files: a pipeline is one, however its text says so", function()
+    local body = 'pipeline "x" { policy = "offline", step "a" { run = { "true" } } }'
+    for _, text in ipairs { "return " .. body, "return\n" .. body, "local p = " .. body .. "\nreturn p",
+      "return (" .. body .. ")", '--[[\nreturn policy "x" {}\n]] return ' .. body,
+      'local name = "x"\nreturn pipeline(name) { policy = "offline", step "a" { run = { "true" } } }' } do
+      assert.same({ 0, "", "" }, { moonbox("check " .. language.file(text)) }, text)
+    end
+    local wrong = language.file('local p = pipeline "x" {}\nreturn p')
+    assert.same({ 65, "", wrong .. ":1: the pipeline has no steps\n" }, { moonbox("check " .. wrong) })
+  end)
+
+  it("checks files: what they hold is no trouble for a reader of JSON", function()
+    local path = language.file('return policy "x" { ["\\255\\27[31m"] = 1 }')
+    local code, out = moonbox("check --json " .. path)
+    assert.equal(65, code)
+    assert.is_nil(out:find("[\255\27]"))
+    assert.equal("unknown key `\239\191\189?[31m` in `policy`", json.decode(out)[1].text)
+  end)
+
+  it("tells the same mistakes in the same order every time", function()
+    local path = language.file([[
+return policy "x" { files = 1, limits = 2, process = 3, env = { A = 1, B = 2, C = 3, D = 4, E = 5, [1] = 6 } }]])
+    local _, _, first = moonbox("check " .. path)
+    for _ = 1, 5 do assert.equal(first, (select(3, moonbox("check " .. path)))) end
+  end)
+
+  it("helps with -h where --help does, and leaves a command its own", function()
+    local _, long = moonbox("check --help")
+    assert.same({ 0, long, "" }, { moonbox("check -h") })
+    local code, out = moonbox("check base -h")
+    assert.same({ 64, "" }, { code, out })
+  end)
+
   it("says how it is used, with 64", function()
     for _, arguments in ipairs { "check", "explain", "plan", "plan a b", "help nosuchword", "help a b",
       "check --what x",

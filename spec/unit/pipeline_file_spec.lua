@@ -148,6 +148,32 @@ return pipeline "x" {
     end)
   end
 
+  it("has functions whose mistakes are told with their place when they run", function()
+    local data = assert(language.pipeline([[
+return pipeline "x" {
+  step "word"  { do = function() return nope end },
+  step "loop"  { do = function() for _ in io.lines("x") do end end },
+  step "own"   { do = function() error("no such luck") end },
+  step "table" { do = function() error({}) end },
+}]]))
+    local told = {}
+    for i, step in ipairs(data.steps) do
+      local called, raised = pcall(step.body)
+      assert.is_false(called)
+      told[i] = step.named(raised):gsub("^.*/", "")
+    end
+    local name = data.file:match("[^/]+$")
+    assert.same({ name .. ":2: unknown word `nope`",
+      name .. ":3: `io` is not there in pipeline files: they describe, and reach nothing outside",
+      name .. ":4: no such luck", "raised a table; error is given a sentence" }, told)
+  end)
+
+  it("is Lua", function()
+    local data, told = require("moonbox.pipeline_file").load("nowhere.yaml")
+    assert.is_nil(data)
+    assert.equal("is YAML; a pipeline is written in Lua", told[1].text)
+  end)
+
   it("is refused when it is no regular file", function()
     for _, path in ipairs { "/nonexistent.lua", "/dev/null", "/tmp" } do
       local data, diagnostics = pipeline_file.load(path)

@@ -200,11 +200,11 @@ describe("the engine", function()
     it("gives it box and given, in one sandbox for all its commands", function()
       local got = {}
       local result, seen = run({ { env = { A = "1" }, time = 9, body = function(box, given)
-        got = { given.n, given.prompt, given.agent[2], given.nothing, box:exec { "x", given.prompt } }
+        got = { given.n, given.prompt, given.agent[2], box:exec { "x", given.prompt } }
         box:exec { run = { "y" }, env = { B = "2" }, cwd = "/tmp", stdin = "in" }
       end } }, function() return { code = 4, stdout = "out", stderr = "err" } end, { values = values })
       assert.equal("passed", result.state)
-      assert.same({ 3, "hi", "b", nil, 4, "out", "err" }, got)
+      assert.same({ 3, "hi", "b", 4, "out", "err" }, got)
       assert.equal(1, #seen.plans)
       assert.same({ A = "1", B = "2" }, seen.specs[2].env)
       assert.is_true(seen.specs[2].time <= 9)
@@ -234,12 +234,21 @@ describe("the engine", function()
       assert.equal(1, (result_of(false)))
       assert.equal(7, (result_of(7)))
       assert.equal('step "s1" failed with exit code 2: not content', select(2, result_of(2, "not content")))
-      for _, wrong in ipairs { 256, -1, 1.5, "x", {} } do assert.equal(70, (result_of(wrong))) end
+      for _, wrong in ipairs { 256, -1, 1.5, "x", {} } do assert.equal(65, (result_of(wrong))) end
     end)
 
     it("fails the step when it raises", function()
       local result = run { { body = function() error("no such luck", 0) end } }
       assert.same({ 1, 'step "s1" failed with exit code 1: no such luck' }, { result.code, result.sentence })
+    end)
+
+    it("fails the step when it reads a parameter or calls a function that isn't there", function()
+      local result = run({ { body = function(_, given) return given.promtp end } }, nil, { values = values })
+      assert.equal(1, result.code)
+      assert.matches("there is no parameter `promtp`; did you mean `prompt`?", result.sentence, 1, true)
+      written:close()
+      result = run { { body = function(box) box:exce { "x" } end } }
+      assert.matches("box has no `exce`; write box:exec", result.sentence, 1, true)
     end)
 
     it("tells mistakes in box:exec", function()

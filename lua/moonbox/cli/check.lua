@@ -6,18 +6,16 @@ local M = {
     { "--NAME=VALUE", "a value of a policy's parameter; what needs one that is not given is not checked" } },
 }
 
---- The container word that a file returns, by its text: pipelines and policies are both Lua. Comments and
--- strings before it do not count. A file that returns neither is judged as a policy. So is what is no regular file,
+local KINDS_OF_FILE = { policy = true, pipeline = true, group = true }
+
+--- The container word that a file calls first, by its text: pipelines and policies are both Lua. Comments and
+-- strings do not count. A file that calls neither is judged as a policy. So is what is no regular file,
 -- which could keep us waiting: a policy's evaluation has a budget.
 function M.kind(path)
   local stat = path:match("%.lua$") and require("moonbox.core").sys.stat(path)
   if not stat or stat.kind ~= "file" then return "policy" end
   local text = require("moonbox.loader").read(path)
-  for line in ((text or "") .. "\n"):gmatch("([^\n]*)\n") do
-    local kind = line:match("^%s*return%s+(%a+)")
-    if kind == "pipeline" or kind == "policy" or kind == "group" then return kind end
-  end
-  return "policy"
+  return text and require("moonbox.lines").first_call(text, KINDS_OF_FILE) or "policy"
 end
 
 --- The diagnostics of one file or shipped name: an array, empty when nothing is wrong. `options` as of
@@ -49,6 +47,10 @@ function M.run(args)
   local all = json.array {}
   for _, argument in ipairs(rest) do
     for _, d in ipairs(M.diagnostics(argument, parser.for_plan(o, KINDS))) do all[#all + 1] = d end
+  end
+  local sanitise = require "moonbox.sanitise"
+  for _, d in ipairs(o.json and all or {}) do
+    d.file, d.text = sanitise.line(d.file), sanitise.line(d.text)
   end
   if o.json then require("moonbox.output").print(json.encode(all, { pretty = true }) .. "\n") end
   if not o.json then require("moonbox.policy").complain(all) end
