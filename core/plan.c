@@ -17,6 +17,7 @@ void plan_free(struct plan *plan)
         free(plan->mounts[i].target);
         free(plan->mounts[i].source);
         free(plan->mounts[i].text);
+        free(plan->mounts[i].from);
     }
     free(plan->mounts);
     free(plan->rlimits);

@@ -27,6 +27,7 @@ struct mount_row {
     char *target;  /* absolute, inside the sandbox */
     char *source;  /* MOUNT_BIND: absolute, on the host; else NULL */
     char *text;    /* MOUNT_FILE: content; MOUNT_SYMLINK: what it points to; else NULL */
+    char *from;    /* FILE:LINE of the policy's row that asked for it, for messages; NULL where none did */
     uint64_t size; /* MOUNT_TMPFS: bytes */
     uint64_t inodes;
     mode_t mode;

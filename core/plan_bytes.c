@@ -96,6 +96,7 @@ static void walk_mount(struct walk *w, struct mount_row *row)
     text(w, &row->target);
     text(w, &row->source);
     text(w, &row->text);
+    text(w, &row->from);
     NUMBER(w, row->size);
     NUMBER(w, row->inodes);
     NUMBER(w, row->mode);
@@ -138,7 +139,7 @@ static void walk_rules(struct walk *w, struct plan *plan)
 
 /* A field that is left out here would let two plans that differ pass for the same. */
 _Static_assert(sizeof(void *) != 8 || sizeof(struct plan) == 208, "walk over the plan's new fields, too");
-_Static_assert(sizeof(void *) != 8 || sizeof(struct mount_row) == 56, "walk over the rows' new fields, too");
+_Static_assert(sizeof(void *) != 8 || sizeof(struct mount_row) == 64, "walk over the rows' new fields, too");
 
 static void walk(struct walk *w, struct plan *plan)
 {

@@ -24,6 +24,12 @@ struct builder {
     int proc;
 };
 
+/* Says which line of a policy asked for what failed. Returns -1. */
+static int name_row(const struct mount_row *row, struct err *err)
+{
+    return row->from ? err_wrap(err, "%s", row->from) : -1;
+}
+
 /* All sources are copied before anything is attached that could lie over them. */
 static int copy_sources(struct builder *b, struct err *err)
 {
@@ -33,8 +39,12 @@ static int copy_sources(struct builder *b, struct err *err)
         if (row->kind != MOUNT_BIND || b->request->sources[i] >= 0)
             continue;
         b->request->sources[i] = mounts_copy(AT_FDCWD, row->source, err);
-        if (b->request->sources[i] < 0 && !(row->optional && err->code == ENOENT))
-            return -1;
+        if (b->request->sources[i] >= 0 || (row->optional && err->code == ENOENT))
+            continue;
+        if (row->from && err->code == ENOENT)
+            err_set(err, ENOENT, "this host has no %s; a row with optional = true leaves out what is not there",
+                    row->source);
+        return name_row(row, err);
     }
     return 0;
 }
@@ -183,8 +193,10 @@ static int build(struct builder *b, struct err *err)
             if (b->writable < 0)
                 return err_wrap(err, "writable filesystem");
         }
-        if (apply_row(b, i, err) < 0)
-            return err_wrap(err, "%s", row->target);
+        if (apply_row(b, i, err) < 0) {
+            err_wrap(err, "%s", row->target);
+            return name_row(row, err);
+        }
     }
     return 0;
 }

@@ -60,6 +60,7 @@ static void decode_mount(lua_State *L, struct mount_row *row)
         row->text = copy_field(L, at, "text");
     if (row->kind == MOUNT_SYMLINK)
         row->text = copy_field(L, at, "to");
+    row->from = copy(L, bind_string_field(L, at, "from", NULL));
     row->mode = (mode_t)bind_number_field(L, at, "mode", row->kind == MOUNT_FILE ? 0644 : 0755);
     row->size = (uint64_t)bind_number_field(L, at, "size", 0);
     row->inodes = (uint64_t)bind_number_field(L, at, "inodes", 0);

@@ -237,14 +237,14 @@ end
 
 -- Two rows can't listen on one port of the host. (Port 0 is any free one.)
 local function check_published(session, parts)
-  local taken = {}
+  local first_at = {}
   for _, part in ipairs(parts) do
     for _, row in ipairs(part.network and part.network.rows or {}) do
-      local first = row.word == "publish" and not row.on:match(":0$") and taken[row.on]
+      local first = row.word == "publish" and not row.on:match(":0$") and first_at[row.on]
       if first then
         session:report(part.row.file, row.line, ("%s is published on at %s already"):format(row.on, first))
       elseif row.word == "publish" then
-        taken[row.on] = row.file .. ":" .. row.line
+        first_at[row.on] = row.file .. ":" .. row.line
       end
     end
   end

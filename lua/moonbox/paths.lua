@@ -10,6 +10,9 @@ local function any(path, trees)
   end
 end
 
+-- The sandbox's child goes down and up again for each directory that it makes (core/place), on a stack of fixed size.
+local DEEPEST = 128
+
 --- nil when `path` is absolute and normal (no `.`, `..`, `//`, trailing slash, control bytes), else what is
 -- wrong.
 function M.wrong(path)
@@ -21,6 +24,7 @@ function M.wrong(path)
   if path:find("$", 1, true) then return "has a $; paths are written out" end
   if path:sub(1, 1) ~= "/" then return "is not absolute; it starts with /" end
   if path == "/" then return nil end
+  if select(2, path:gsub("/", "")) > DEEPEST then return "is deeper than " .. DEEPEST .. " directories" end
   for part in (path:sub(2) .. "/"):gmatch("([^/]*)/") do
     if part == "" then return "has a double or trailing slash" end
     if part == "." or part == ".." then return 'has a "' .. part .. '" in it; write the path it means' end

@@ -6,9 +6,8 @@
 --
 -- The data: { name, about, file, line, policy = argument for plan.load,
 --   needs = { { name, kind, default, about, line, at, choices, min, max } },
---   steps = { { name, line, file, run = {…} or body = function (and named = function(what it raised) -> sentence), env, cwd, network = nil | "none" | rows,
--- time, retry,
---     secrets, allow_failure, limits } },
+--   steps = { { name, line, file, run = {…} or body = function, with named = function(what it raised) -> sentence,
+--     env, cwd, network = nil | "none" | rows, time, retry, secrets, allow_failure, limits } },
 --   gives = { { kind = "patch", path, since, line } | { kind = "file", path, line } } }
 local M = {}
 

@@ -125,6 +125,33 @@ describe("moonbox exec", function()
     assert.matches("no room", unheld.stderr)
   end)
 
+  it("names the line of a policy's row that this host can't give, with 125", function()
+    local file = box.home .. "/rows.lua"
+    for row, sentence in pairs {
+      ['read_only { "/nowhere-on-this-host" }'] = "this host has no /nowhere-on-this-host; a row with optional = true",
+      ['bind { "/nowhere-on-this-host", at = "/x" }'] = "this host has no /nowhere-on-this-host; a row with optional",
+      ['file { "/x", text = "" }, read_write { "/x/y" }'] = "/x/y: open /x/y in the root: Not a directory",
+      ['file { "/tmp", text = "" }'] = "/tmp: ",
+      ['file { "/usr/moonbox-x", text = "" }'] = "/usr/moonbox-x: /usr/moonbox-x does not exist in the sandbox",
+    } do
+      require("support.runs").write(file, 'return policy "x" { extends = "base", files = {\n' .. row .. "\n} }\n")
+      local result = box.exec({ "--policy", file }, { "true" })
+      assert.equal(125, result.code, row)
+      assert.matches(": " .. file .. ":2: " .. sentence, result.stderr, 1, true)
+    end
+    require("support.runs").write(file, 'return policy "x" { extends = "base", files = {\n'
+      .. 'read_only { "/nowhere-on-this-host", optional = true } } }\n')
+    assert.equal(0, box.exec({ "--policy", file }, { "true" }).code)
+  end)
+
+  it("makes a directory as deep as a policy may name one", function()
+    local file = box.home .. "/deep.lua"
+    local deep = ("/d"):rep(128)
+    require("support.runs").write(file, ('return policy "x" { extends = "base", files = { read_write { "%s" } } }')
+      :format(deep))
+    assert.equal(0, box.exec({ "--policy", file }, { "touch", deep .. "/f" }).code)
+  end)
+
   it("gives the policy's environment and what --env adds, and nothing of the caller's", function()
     local result = box.shell("SECRET_OF_HOST=1 PASSED='a b' " .. box.line({ "--env", "PASSED", "--env", "NEW=x=y",
       "--env", "HOME=/tmp", "--env", "EMPTY=" }, { "env" }))
