@@ -144,8 +144,15 @@ int place_attach(struct place *place, const char *path, bool directory, int moun
     struct target target;
     if (make(place, path, directory, &target, err) < 0)
         return -1;
-    int result = target.parent >= 0 ? mounts_attach_at(mount, target.parent, target.name, err)
-                                    : mounts_attach(mount, target.found, err);
+    int result;
+    struct stat st;
+    if (target.parent >= 0)
+        result = mounts_attach_at(mount, target.parent, target.name, err);
+    else if (fstat(target.found, &st) == 0 && S_ISDIR(st.st_mode) != directory)
+        result = err_set(err, ENOTDIR, "a %s can't lie over a %s", directory ? "directory" : "file",
+                         directory ? "file" : "directory");
+    else
+        result = mounts_attach(mount, target.found, err);
     util_close(&target.found);
     return result;
 }

@@ -128,7 +128,7 @@ end
 
 local function read(path)
   local stat, message = require("moonbox.core").sys.stat(path)
-  if not stat then return nil, "can't be read: " .. tostring(message) end
+  if not stat then return nil, "can't be read: " .. (message:match(": ([^:]+)$") or message) end
   if stat.kind ~= "file" then return nil, "can't be read: it is a " .. stat.kind end
   return require("moonbox.loader").read(path)
 end

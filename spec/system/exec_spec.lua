@@ -144,6 +144,16 @@ describe("moonbox exec", function()
     assert.equal(0, box.exec({ "--policy", file }, { "true" }).code)
   end)
 
+  it("says of a bind that can't lie where it is to what lies there", function()
+    for bind, sentence in pairs { ["/usr/bin:/etc/passwd"] = "/etc/passwd: a directory can't lie over a file",
+      ["/etc/passwd:/tmp"] = "/tmp: a file can't lie over a directory" } do
+      local result = box.exec({ "--bind", bind }, { "true" })
+      assert.equal(125, result.code, bind)
+      assert.matches(sentence, result.stderr, 1, true)
+    end
+    assert.equal(0, box.exec({ "--bind", "/etc/passwd" }, { "true" }).code)
+  end)
+
   it("makes a directory as deep as a policy may name one", function()
     local file = box.home .. "/deep.lua"
     local deep = ("/d"):rep(128)

@@ -83,6 +83,13 @@ return policy "x" { files = 1, limits = 2, process = 3, env = { A = 1, B = 2, C 
     for _ = 1, 5 do assert.equal(first, (select(3, moonbox("check " .. path)))) end
   end)
 
+  it("says how a parameter is given, and reads no option as one", function()
+    assert.same({ 64, "", "moonbox: unknown option --host; a policy's parameter is given as --host=VALUE\n" },
+      { moonbox("explain base --host") })
+    assert.same({ 64, "", "moonbox: unknown option --jsno; did you mean `--json`?\n" },
+      { moonbox("explain base --jsno") })
+  end)
+
   it("helps with -h where --help does, and leaves a command its own", function()
     local _, long = moonbox("check --help")
     assert.same({ 0, long, "" }, { moonbox("check -h") })

@@ -34,7 +34,9 @@ local function take(options, kinds, args, at, parameters)
   name = name or bare
   if not kind then
     local word = args[at]:match("^[^=]*"):gsub("%c", "?")
-    return nil, ("unknown option %s%s"):format(word, require("moonbox.suggest").tail(word, names_of(kinds)))
+    local tail = require("moonbox.suggest").tail(word, names_of(kinds))
+    if tail == "" and bare and parameters then tail = ("; a policy's parameter is given as %s=VALUE"):format(word) end
+    return nil, ("unknown option %s%s"):format(word, tail)
   end
   if kind == "flag" then
     if value then return nil, "--" .. name .. " takes no value" end
