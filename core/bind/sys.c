@@ -1,11 +1,13 @@
-/* sys.c - core.sys: what Lua's own library lacks of the host: clocks, ids, the terminal, the environment. */
+/* sys.c - core.sys: what Lua's own library lacks of the host: clocks, ids, signals, the terminal, the environment. */
 #include "bind.h"
 
+#include "../sandbox.h"
 #include "../util.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,13 +184,45 @@ static int write_text(lua_State *L)
     return 1;
 }
 
+/* hold_signals(): the ending signals of core/sandbox.h wait from now on, until a sandbox that watches them takes them;
+ * writing to a pipe that nobody reads is an error (EPIPE) instead of the end. */
+static int hold_signals(lua_State *L)
+{
+    sigset_t ending;
+    (void)L;
+    sandbox_ending_signals(&ending);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return 0;
+}
+
+/* held_signal() -> the name of an ending signal that waits, "INT", or nil. It goes on waiting. */
+static int held_signal(lua_State *L)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } ending[] = {{SIGINT, "INT"}, {SIGTERM, "TERM"}, {SIGQUIT, "QUIT"}, {SIGHUP, "HUP"}};
+    sigset_t waiting;
+    if (sigpending(&waiting) < 0)
+        return failure(L, "sigpending");
+    for (size_t i = 0; i < ARRAY_LEN(ending); i++) {
+        if (sigismember(&waiting, ending[i].number) == 1) {
+            lua_pushstring(L, ending[i].name);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 int bind_sys(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"monotonic", monotonic},      {"realtime", realtime},     {"euid", effective_uid}, {"pid", process_id},
         {"isatty", is_terminal},       {"winsize", window_size},   {"raw", raw_terminal},   {"cooked", cooked_terminal},
         {"getcwd", current_directory}, {"executable", executable}, {"hostname", host_name}, {"environ", environment},
-        {"write", write_text},         {"random_hex", random_hex}, {"sleep", sleep_for},    {NULL, NULL},
+        {"write", write_text},         {"random_hex", random_hex}, {"sleep", sleep_for},    {"hold_signals", hold_signals},
+        {"held_signal", held_signal},  {NULL, NULL},
     };
     lua_newtable(L);
     luaL_register(L, NULL, functions);

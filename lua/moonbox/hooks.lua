@@ -129,7 +129,7 @@ local function call_part(hook, part, arg, budget, out)
   local results = bounded(budget, part.run, seen_by_hook(arg, part.file))
   if not results[1] then
     if results[2] == OVERRUN then return nil, where .. OVERRUN end
-    return nil, where .. "failed: " .. session:named(results[2])
+    return nil, where .. "failed: " .. say.plain_sentence(session:named(results[2]))
   end
   local wrong = session:sorted()[1]
   if wrong then return nil, ("%s:%d: %s"):format(wrong.file, wrong.line, wrong.text) end

@@ -29,11 +29,12 @@ function M.session(options)
 end
 
 --- What a function of a file raised, "f1:12: text" as Lua says it, with the file's own name.
+-- As it is: a secret that was cut, or lost its line breaks, would not be found in it.
 function Session:named(message)
   if type(message) ~= "string" then return "raised " .. say.describe(message) .. "; error is given a sentence" end
   local index, line, text = message:match("^f(%d+):(%d+): (.*)$")
   local file = self.files[tonumber(index)]
-  return file and ("%s:%s: %s"):format(file.label, line, say.plain_sentence(text)) or message
+  return file and ("%s:%s: %s"):format(file.label, line, say.lua_sentence(text)) or message
 end
 
 --- From now on a mistake stops the function that makes it: nobody looks at the diagnostics any more.

@@ -48,6 +48,7 @@ local function try_step(run, number, step, try)
       .. "keeps: %d bytes of its output were dropped"):format(log.dropped()) })
   end
   result.seconds = milliseconds(result.seconds)
+  result.sentence = result.sentence and record:sentence(result.sentence)
   local last = result.code == 0 or try > (step.retry or 0) or result.interrupted or result.task_over
   if result.code == 0 then result.state = "passed"
   elseif not last then result.state = "retry"
@@ -196,8 +197,9 @@ function M.run(options)
   result.seconds = milliseconds(sys.monotonic() - began)
   run.record:save { state = result.state, code = result.code, sentence = result.sentence,
     seconds = result.seconds, ended = run.record.time(), network = count_flows(run) }
-  run.record:event("result", { state = result.state, code = result.code, sentence = result.sentence,
-    seconds = result.seconds, record = run.task.path })
+  -- What a do function raised may hold a secret; the event doesn't.
+  result.sentence = run.record:event("result", { state = result.state, code = result.code, sentence = result.sentence,
+    seconds = result.seconds, record = run.task.path }).sentence
   return result
 end
 

@@ -14,6 +14,7 @@ local LOG_BYTES = 64 * 2 ^ 20
 local TAIL_BYTES = 4 * 2 ^ 20
 local TASK_JSON_BYTES = 16 * 2 ^ 20
 local PRIVATE = 384 -- 0600
+local SENTENCE_BYTES = 1000
 
 local M = {}
 M.__index = M
@@ -56,6 +57,14 @@ end
 
 --- Why the record is not whole: what first could not be written, a sentence; nil when it is.
 function M:trouble() return self.unwritten end
+
+--- A sentence that a step chose, which may be a whole output, as it may be shown: at most SENTENCE_BYTES, no secrets.
+function M:sentence(text)
+  -- In this order: half a secret would not be found.
+  text = self.redactor:text(text)
+  if #text <= SENTENCE_BYTES then return text end
+  return sanitise.utf8(text:sub(1, SENTENCE_BYTES)) .. " […]"
+end
 
 --- Writes one event. `fields` is plain data; time, event and task are added. Returns the event.
 function M:event(name, fields)

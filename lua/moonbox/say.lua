@@ -23,14 +23,17 @@ function M.describe(value)
   return "a " .. kind
 end
 
---- A message of Lua's on one line of at most 300 bytes.
-function M.plain_sentence(text)
+--- A message of Lua's, whole.
+function M.lua_sentence(text)
   local name, kind = text:match("^attempt to call %a+ '([%w_]+)' %(an? (%a+) value%)$")
   if name then
     text = ("`%s` is %s that can be called here"):format(name, kind == "nil" and "nothing" or "a " .. kind
       .. " and nothing")
   end
-  return (text:gsub("[%c\127]", " "):sub(1, 300))
+  return text
 end
+
+--- The same on one line of at most 300 bytes.
+function M.plain_sentence(text) return (M.lua_sentence(text):gsub("[%c\127]", " "):sub(1, 300)) end
 
 return M

@@ -8,11 +8,11 @@
 local core = require "moonbox.core"
 local plans = require "moonbox.plan"
 local say = require "moonbox.say"
+local step_command = require "moonbox.step_command"
 local substitute = require "moonbox.substitute"
 local suggest = require "moonbox.suggest"
 
 local sys = core.sys
-local KEEP_BYTES = 2 ^ 20
 local HOOK_COUNT = 100000
 local COULD_NOT_START = 125
 local TIME_OVER = 124
@@ -28,6 +28,10 @@ end
 -- What a step ends with when it can't go on; raised through the `do` function, which has no pcall to stop it.
 local function stop(result)
   error({ step_ended = result }, 0)
+end
+
+local function interrupted(signal)
+  return { code = M.signal_code(signal), sentence = "interrupted by SIG" .. signal, interrupted = signal }
 end
 
 local function mention(try, text)
@@ -132,8 +136,7 @@ local function exec(try, spec)
   end
   try.usage = outcome.usage or try.usage
   if outcome.ended_by == "interrupted" then
-    local signal = outcome.signal or "INT"
-    stop { code = M.signal_code(signal), sentence = "interrupted by SIG" .. signal, interrupted = signal }
+    stop(interrupted(outcome.signal or "INT"))
   end
   if outcome.ended_by == "time" and not (own and own < left) then stop(time_over(try)) end
   return outcome
@@ -149,47 +152,12 @@ local function run_command(try)
   return { code = outcome.code, sentence = outcome.sentence }
 end
 
-local function check_list(list)
-  if #list == 0 then return nil, "box:exec needs a command: a list of at least one argument" end
-  for i, argument in ipairs(list) do
-    if type(argument) == "number" then list[i] = tostring(argument)
-    elseif type(argument) ~= "string" then
-      return nil, ("box:exec takes arguments that are text; argument %d is a %s"):format(i, type(argument))
-    end
-  end
-  return list
-end
-
-local FIELDS = { run = "table", env = "table", cwd = "string", stdin = "string", time = "number" }
-
--- The table that a `do` function passes: the arguments themselves, or run = {…} with env, cwd, stdin, time.
-local function exec_spec(given)
-  if type(given) ~= "table" then return nil, "box:exec takes a table" end
-  local spec = { run = {}, keep = KEEP_BYTES }
-  for i, argument in ipairs(given) do spec.run[i] = argument end
-  for key, value in pairs(given) do
-    if type(key) == "string" then
-      if not FIELDS[key] then return nil, "box:exec knows run, env, cwd, stdin and time; not " .. key end
-      if type(value) ~= FIELDS[key] then return nil, "box:exec takes a " .. FIELDS[key] .. " for " .. key end
-      if key == "run" and #spec.run > 0 then
-        return nil, "box:exec takes the command once: as a list or as run"
-      end
-      spec[key] = value
-    end
-  end
-  local command = {}
-  for i, argument in ipairs(spec.run) do command[i] = argument end
-  local message
-  spec.run, message = check_list(command)
-  return spec.run and spec, message
-end
-
 local function box_api(try)
   local api = {}
   --- Returns code, stdout, stderr.
   function api.exec(self, given)
     if self ~= api then error("write box:exec { … }, with a colon", 2) end
-    local spec, message = exec_spec(given)
+    local spec, message = step_command.read(given)
     if not spec then error(message, 2) end
     local outcome = exec(try, spec)
     return outcome.code, outcome.stdout or "", outcome.stderr or ""
@@ -217,11 +185,11 @@ local function given_api(try)
   })
 end
 
--- Nothing or true means passed; a number is the exit code; false means failed. A second value is the
--- sentence.
+-- Nothing, true or 0 means passed; a number is the exit code; false means failed. A second value is then the
+-- sentence, such as the output of a command that is returned whole: `return box:exec { … }`.
 local function body_result(value, sentence)
-  sentence = type(sentence) == "string" and sentence or nil
-  if value == nil or value == true then return { code = 0 } end
+  sentence = type(sentence) == "string" and sentence:find("%S") and sentence or nil
+  if value == nil or value == true or value == 0 then return { code = 0 } end
   if value == false then return { code = 1, sentence = sentence } end
   if type(value) == "number" and value >= 0 and value <= 255 and value == math.floor(value) then
     return { code = value, sentence = sentence }
@@ -234,6 +202,8 @@ end
 local function run_body(try)
   jit.off(try.step.body, true)
   debug.sethook(function()
+    local signal = sys.held_signal()
+    if signal then stop(interrupted(signal)) end
     if sys.monotonic() > try.deadline then stop(time_over(try)) end
   end, "", HOOK_COUNT)
   local called, value, sentence = pcall(try.step.body, box_api(try), given_api(try))

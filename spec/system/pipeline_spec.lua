@@ -112,6 +112,25 @@ describe("moonbox run", function()
     assert.is_not_nil(record)
   end)
 
+  it("tells where a do function went wrong, without secrets, and goes on with nothing unknown", function()
+    for body, said in pairs {
+      ['local _, out = box:exec { "sh", "-c", "echo $KEY" }; error("bad " .. out)'] = "pipeline.lua:3: bad ***",
+      ['local _, out = box:exec { "sh", "-c", "echo $KEY" }; return 1, ("x"):rep(997) .. out'] = "xx***",
+      ['notthere("x")'] = "pipeline.lua:3: unknown word `notthere`",
+      ['if notthere then return 0 end'] = "pipeline.lua:3: unknown word `notthere`",
+      ['global = 1'] = "pipeline.lua:3: `global = …` would make a global",
+      ['return os.exit(0)'] = "pipeline.lua:3: `os` is not there in pipeline files",
+      ['error {}'] = "raised a table",
+      ['box:exec { "true", time = 0 }'] = "pipeline.lua:3: box:exec: time is above 0",
+    } do
+      local code, out, err = run('step "s" { secrets = { "KEY" }, ["do"] = function (box) ' .. body .. " end },", {},
+        "KEY=hunter2")
+      assert.same({ 1, true }, { code, err:find(said, 1, true) ~= nil }, body .. "\n" .. out .. err)
+      assert.is_nil((out .. err):find("hunter", 1, true))
+      assert.is_nil(err:find("0x", 1, true))
+    end
+  end)
+
   it("shows a repository to the step that mentions it only, read-only, and only git's part of it", function()
     assert.equal(0, (runs.shell("cd " .. folder .. " && git init -q -b main r && cd r && echo x > f && git add f && "
       .. "git -c user.name=a -c user.email=a@b commit -qm x && echo key > .env")))
@@ -205,6 +224,41 @@ return pipeline "p" { policy = "offline",
       assert.are_not.equal(0, (runs.shell("test -e " .. record .. "/fs")))
       runs.shell("rm -rf " .. folder .. "/state")
     end
+  end)
+
+  -- Sends a signal once the step has said that it runs; returns the exit code and what was printed.
+  local function when_it_runs(before, signal, steps)
+    runs.write(folder .. "/q.lua", 'return pipeline "q" {\n  policy = "offline",\n' .. steps .. "\n}\n")
+    local _, out = runs.shell(([[cd '%s'; moonbox=$OLDPWD/build/moonbox; export MOONBOX_STATE=$PWD/state
+      sh -c '%s exec "$0" run ./q.lua' "$moonbox" >out 2>&1 & pid=$!
+      for i in $(seq 600); do grep -q ready state/tasks/*/logs/*.log 2>/dev/null && break; sleep 0.05; done
+      kill -%s $pid; for i in $(seq 600); do kill -0 $pid 2>/dev/null || break; sleep 0.1; done
+      kill -KILL $pid 2>/dev/null; wait $pid; echo "code $?"; cat out]]):format(folder, before, signal))
+    return tonumber(out:match("^code (%d+)")), out
+  end
+
+  it("interrupts a do function that loops", function()
+    local code, out = when_it_runs("", "INT", [[  step "s" { ["do"] = function (box)
+      box:exec { "echo", "ready" }
+      while true do end end } ]])
+    assert.equal(130, code, out)
+    assert.truthy(out:find("interrupted by SIGINT", 1, true), out)
+  end)
+
+  it("goes on when a terminal goes away that nohup told it to do without", function()
+    local step = '  step "s" { run = { "sh", "-c", "echo ready; sleep 1" } }'
+    local code, out = when_it_runs('trap "" HUP;', "HUP", step)
+    assert.equal(0, code, out)
+    runs.shell("rm -rf " .. folder .. "/state")
+    code, out = when_it_runs("", "HUP", step)
+    assert.equal(129, code, out)
+  end)
+
+  it("goes on, and puts everything away, when nobody reads what it prints", function()
+    local code = runs.shell(("MOONBOX_STATE=%s/state build/moonbox run hello | true"):format(folder))
+    assert.equal(0, code)
+    local _, left = runs.shell("cd " .. folder .. "/state/tasks/* && ls -d fs lock; grep -c passed task.json")
+    assert.truthy(left:find("^[1-9]"), left)
   end)
 
   it("keeps the task's files with --keep", function()

@@ -252,7 +252,10 @@ describe("the engine", function()
     end)
 
     it("tells mistakes in box:exec", function()
-      for _, wrong in ipairs { {}, { { } }, { run = "x" }, { "x", run = { "y" } }, { "x", tiem = 3 }, { "x", env = 1 } } do
+      for _, wrong in ipairs { {}, { { } }, { run = "x" }, { "x", run = { "y" } }, { "x", tiem = 3 }, { "x", env = 1 },
+        { "x\0" }, { [1] = "x", [3] = "y" }, { "x", time = -1 }, { "x", time = 0 / 0 }, { "x", cwd = "here" },
+        { "x", env = { "y" } }, { "x", env = { ["A=B"] = "y" } }, { "x", env = { A = "\0" } },
+        { "x", env = { A = {} } } } do
         local result, seen = run { { body = function(box) box:exec(wrong) end } }
         written:close()
         assert.same({ "failed", 1, 0 }, { result.state, result.code, #seen.specs })

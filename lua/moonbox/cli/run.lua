@@ -172,6 +172,8 @@ local function open_task(own, secrets)
   if not root then return fail(USAGE, message) end
   tasks.reconcile(root, records.mark_lost)
   require("moonbox.sandbox").prepare()
+  -- From here on there is something to put away: what ends the run ends it between two of its steps at the earliest.
+  sys().hold_signals()
   local task
   task, message = tasks.create(root)
   if not task then return fail(UNAVAILABLE, "can't make the task's record: " .. message) end
