@@ -10,6 +10,7 @@
 --   * That repository has no configuration, hooks, drivers or attributes but ours, and `GIT_DIR` points at it
 --     with the directory as its work tree. A `.git` in the tree is then a name that git skips (git(1),
 --     GIT_WORK_TREE).
+--   * It has the object format of the tree's, which a patch of binary files only applies to.
 --   * After the step named by `since` the tree is added and written as T0; at the end again as T1. The ids of
 --     both stay in this process. The patch is `git diff` between the two.
 --   * $GIT_DIR/info/attributes wins over every .gitattributes of the tree (gitattributes(5)), so no filter,
@@ -28,7 +29,7 @@ local patch_nested = require "moonbox.patch_nested"
 
 local PATCH_BYTES = 256 * 2 ^ 20
 local LIST_BYTES = patch_git.LIST_BYTES
-local NOTICES, SHOWN_NAMES = 20, 10
+local NOTICES, SHOWN_NAMES, LINE_BYTES = 20, 10, 300
 
 local M = {}
 M.__index = M
@@ -46,18 +47,25 @@ local function notice(self, sentence)
   if #self.notices < NOTICES then self.notices[#self.notices + 1] = sentence end
 end
 
--- The tree's repository is asked in a box of its own, where its configuration can do nothing to ours.
-local function tracked_but_ignored(self)
+-- What the tree's own repository knows, asked in a box of its own, where its configuration can do nothing to ours.
+-- Returns the names that it tracks and its .gitignore ignores, as far as they are there, and its object format; of no
+-- repository, or a broken one, nothing and "sha1".
+local function of_repository(self)
   local box, message = self.open(false)
   if not box then return nil, message end
-  local outcome = patch_git.exec(self, box, {
-    run = { patch_git.GIT, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "safe.directory=*",
-      "ls-files", "-z", "--cached", "--ignored", "--exclude-standard" },
-    cwd = self.path, keep = LIST_BYTES,
-  })
+  local function ask(...)
+    local run = { patch_git.GIT, "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c",
+      "safe.directory=*", ... }
+    local outcome = patch_git.exec(self, box, { run = run, cwd = self.path, keep = LIST_BYTES })
+    if not outcome then return "" end
+    return (outcome.dropped or 0) == 0 and outcome.stdout or nil
+  end
+  local format = ask("rev-parse", "--show-object-format")
+  local tracked = ask("ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
+  local gone = tracked ~= "" and ask("ls-files", "-z", "--deleted") or ""
   box:close()
-  -- No repository there, or a broken one: then nothing is tracked.
-  return outcome and (outcome.dropped or 0) == 0 and outcome.stdout or ""
+  if not tracked or not gone then return nil, "more tracked files are ignored, or gone, than can be listed" end
+  return patch_git.without(tracked, gone), format == "sha256\n" and "sha256" or "sha1"
 end
 
 -- What the agent locked away from itself is opened again: the files are its own.
@@ -78,8 +86,10 @@ local function add_all(self, box)
   outcome, message = patch_git.git(self, box, { "add", "--all", "--ignore-errors", "--pathspec-from-file=-",
     "--pathspec-file-nul" }, { stdin = table.concat(specs, "\0") .. "\0", lenient = true })
   if not outcome then return nil, message end
-  for line in outcome.stderr:gmatch("error: ([^\n]+)") do
-    if not line:find("^unable to add") then notice(self, "left out of the patch: " .. line) end
+  for kind, line in outcome.stderr:gmatch("(%a+): ([^\n]+)") do
+    local left_out = kind == "error" and not line:find("^unable to add")
+      or kind == "warning" and line:find("^could not open directory")
+    if left_out then notice(self, "left out of the patch: " .. line:sub(1, LINE_BYTES)) end
   end
   return true
 end
@@ -88,12 +98,12 @@ local function write_tree(self, box)
   local outcome, message = patch_git.git(self, box, { "write-tree" })
   if not outcome then return nil, message end
   local id = outcome.stdout:match("^(%x+)\n$")
-  if not id or #id ~= 40 then return nil, "git write-tree gave no tree" end
+  if not id or #id ~= 40 and #id ~= 64 then return nil, "git write-tree gave no tree" end
   return id
 end
 
-local function baseline(self, box, tracked)
-  local done, message = patch_git.start(self, box)
+local function baseline(self, box, tracked, format)
+  local done, message = patch_git.start(self, box, format)
   if not done then return nil, message end
   if tracked ~= "" then
     done, message = patch_git.git(self, box, { "add", "--force", "--ignore-errors", "--pathspec-from-file=-",
@@ -117,9 +127,10 @@ end
 
 --- Notes the tree as it is now as the state that the patch starts from. Returns true, or nil, message.
 function M:baseline()
-  local tracked, message = tracked_but_ignored(self)
-  if not tracked then return nil, message end
-  self.base, message = within(self, baseline, tracked)
+  local tracked, format = of_repository(self)
+  if not tracked then return nil, format end
+  local message
+  self.base, message = within(self, baseline, tracked, format)
   -- What the base left out is told again at the end if it is still there.
   self.notices = nil
   if not self.base then return nil, message end

@@ -72,11 +72,22 @@ function M.split(text)
   return list
 end
 
---- Makes the repository in a fresh box.
-function M.start(self, box)
+--- Those of the NUL-separated names `text` that aren't among `others`, NUL-separated too.
+function M.without(text, others)
+  local out, set = {}, {}
+  for _, name in ipairs(M.split(others)) do set[name] = true end
+  for _, name in ipairs(M.split(text)) do
+    if not set[name] then out[#out + 1] = name .. "\0" end
+  end
+  return table.concat(out)
+end
+
+--- Makes the repository in a fresh box; `format` is that of its objects, "sha1" or "sha256".
+function M.start(self, box, format)
   local made, message = M.exec(self, box, { run = { "/usr/bin/mkdir", "-p", REPOSITORY .. "/info" } })
   if not made then return nil, message end
-  made, message = M.exec(self, box, { run = { M.GIT, "init", "--bare", "--quiet", "--template=", REPOSITORY } })
+  made, message = M.exec(self, box, { run = { M.GIT, "init", "--bare", "--quiet", "--template=",
+    "--object-format=" .. format, REPOSITORY } })
   if not made then return nil, message end
   return M.exec(self, box, { run = { "/usr/bin/tee", REPOSITORY .. "/info/attributes" }, stdin = ATTRIBUTES })
 end

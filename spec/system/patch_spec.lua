@@ -94,6 +94,40 @@ d /:(top)x']]
     assert.is_nil(text:find("new.log", 1, true))
   end)
 
+  it("goes without a file that the repository tracks and the step it starts from removed", function()
+    local code, out, err, record = runs.pipeline(folder, [==[
+return pipeline "gone" {
+  policy = "offline", needs = { repo = repository {} },
+  step "clone" { run = { "sh", "-c", 'git clone --quiet "$$1" . && rm kept.log', "sh", "$repo" } },
+  step "work"  { run = { "sh", "-c", "echo three >> text" } },
+  gives = { patch "/workspace" },
+}]==], { "--repo=" .. folder .. "/base" })
+    assert.equal(0, code, out .. err)
+    assert.truthy(runs.read(record .. "/workspace.patch"):find("+three", 1, true))
+  end)
+
+  it("of a repository with SHA-256 applies, binary files and all", function()
+    assert.equal(0, (runs.shell(("cd '%s' && rm -rf base && git init -q --object-format=sha256"):format(folder)
+      .. " -b main base && cd base && printf 'a\\0b' > binary && git add binary"
+      .. " && git -c user.name=a -c user.email=a@b commit -q -m base")))
+    local _, record = run("printf 'c\\0d' > binary; printf '\\0' > new")
+    reproduces(record)
+  end)
+
+  it("names what lies too deep for it", function()
+    local code, out, err = runs.pipeline(folder, [==[
+return pipeline "deep" {
+  policy = "offline",
+  step "start" { run = { "touch", "f" } },
+  step "work"  { run = { "sh", "-c", [=[
+    set -e; part=/$$(printf %0200d 1); part=$$part$$part$$part$$part$$part$$part
+    mkdir -p one$$part$$part two$$part$$part; touch two$$part$$part/f; mv two one$$part$$part]=] } },
+  gives = { patch "/workspace" },
+}]==])
+    assert.equal(0, code, out .. err)
+    assert.truthy(out:find("left out of the patch: could not open directory", 1, true), out)
+  end)
+
   it("opens what the agent locked away", function()
     local _, record = run "echo secret > locked; chmod 000 locked; chmod 000 text; mkdir d; echo x > d/x; chmod 0300 d"
     local code = runs.shell("grep -q 'b/locked' " .. record .. "/workspace.patch && grep -q b/d/x " .. record
