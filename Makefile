@@ -194,7 +194,7 @@ AGAIN = +@$(MAKE) --no-print-directory
 
 demo: setup-demo
 	$(AGAIN) all
-	@MOONBOX=$(abspath $(B))/moonbox sh examples/demo/run.sh $(REPO)
+	@MOONBOX=$$(realpath '$(B)/moonbox') sh examples/demo/run.sh '$(REPO)'
 
 test: setup-test
 	$(AGAIN) all

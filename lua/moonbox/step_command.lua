@@ -46,9 +46,9 @@ function check.cwd(cwd)
   if cwd:sub(1, 1) ~= "/" or cwd:find("%z") then return "box:exec: cwd is an absolute path" end
 end
 
--- Not above 0 also catches what is no number at all.
+-- What is no number at all isn't above 0 either.
 function check.time(time)
-  if not (time > 0) then return "box:exec: time is above 0: seconds, or a time such as 5 * minutes" end
+  if time <= 0 or time ~= time then return "box:exec: time is above 0: seconds, or a time such as 5 * minutes" end
 end
 
 local function wrong_field(key, value)

@@ -143,6 +143,12 @@ describe("doctor's rows", function()
     end)
   end
 
+  it("name no group that would not limit disks", function()
+    local found = row("cgroup.io", { ["cgroup.io"] = NO_GROUP, ["cgroup.version"] = "version 1" }, USER)
+    assert.is_nil(found.now)
+    contains(found.lasting, "unified_cgroup_hierarchy=1")
+  end)
+
   it("have a case here for everything that can be missing", function()
     local tested = {}
     for _, case in ipairs(CASES) do tested[case[1]] = true end
