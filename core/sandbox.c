@@ -70,21 +70,10 @@ static int make_pipe(struct sandbox *sandbox, bool we_read, int *ours, int *thei
     return sandbox_give(sandbox, *theirs, err);
 }
 
-void sandbox_ending_signals(sigset_t *set)
-{
-    struct sigaction hangup;
-    sigemptyset(set);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGQUIT);
-    if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN)
-        sigaddset(set, SIGHUP);
-}
-
 int sandbox_watch_signals(struct sandbox *sandbox, struct err *err)
 {
     sigset_t set;
-    sandbox_ending_signals(&set);
+    sys_ending_signals(&set);
     sigaddset(&set, SIGWINCH);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return err_sys(err, "block signals");

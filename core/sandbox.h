@@ -43,11 +43,7 @@ void sandbox_remote(struct sandbox *sandbox, int socket);
 /* Makes a pipe the agent's, so that it may be opened again through /dev/stdout. */
 int sandbox_give(const struct sandbox *sandbox, int fd, struct err *err);
 
-/* SIGINT, SIGTERM, SIGQUIT and SIGHUP: what ends a caller. SIGHUP isn't among them where it is ignored, as under nohup(1);
- * SIGINT is, because shells ignore it for every job in the background. */
-void sandbox_ending_signals(sigset_t *set);
-
-/* From now on the ending signals and SIGWINCH are blocked and come as EVENT_SIGNAL. */
+/* From now on the signals of sys_ending_signals and SIGWINCH are blocked and come as EVENT_SIGNAL. */
 int sandbox_watch_signals(struct sandbox *sandbox, struct err *err);
 
 /* Waits until the sandbox is set up. 0, or -1 with the step that failed in err. Not needed before sandbox_start: a

@@ -89,6 +89,17 @@ void sys_default_signals(void)
         syscall(SYS_rt_sigaction, sig, standard, NULL, (NSIG - 1) / 8);
 }
 
+void sys_ending_signals(sigset_t *set)
+{
+    struct sigaction hangup;
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGQUIT);
+    if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN)
+        sigaddset(set, SIGHUP);
+}
+
 long sys_join_new_session_keyring(void)
 {
     enum { JOIN_SESSION_KEYRING = 1 }; /* linux/keyctl.h */

@@ -30,6 +30,10 @@ int sys_pidfd_send_signal(int pidfd, int signal);
  * executed us may have left those ignored too. */
 void sys_default_signals(void);
 
+/* SIGINT, SIGTERM, SIGQUIT and SIGHUP: what ends a caller. SIGHUP isn't among them where it is ignored, as under nohup(1);
+ * SIGINT is, because shells ignore it for every job in the background. */
+void sys_ending_signals(sigset_t *set);
+
 /* keyctl(2) KEYCTL_JOIN_SESSION_KEYRING with no name: a new, empty session keyring. */
 long sys_join_new_session_keyring(void);
 

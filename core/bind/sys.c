@@ -1,7 +1,7 @@
 /* sys.c - core.sys: what Lua's own library lacks of the host: clocks, ids, signals, the terminal, the environment. */
 #include "bind.h"
 
-#include "../sandbox.h"
+#include "../sys.h"
 #include "../util.h"
 
 #include <errno.h>
@@ -184,13 +184,13 @@ static int write_text(lua_State *L)
     return 1;
 }
 
-/* hold_signals(): the ending signals of core/sandbox.h wait from now on, until a sandbox that watches them takes them;
+/* hold_signals(): the signals of sys_ending_signals wait from now on, until a sandbox that watches them takes them;
  * writing to a pipe that nobody reads is an error (EPIPE) instead of the end. */
 static int hold_signals(lua_State *L)
 {
     sigset_t ending;
     (void)L;
-    sandbox_ending_signals(&ending);
+    sys_ending_signals(&ending);
     sigprocmask(SIG_BLOCK, &ending, NULL);
     signal(SIGPIPE, SIG_IGN);
     return 0;
@@ -218,10 +218,14 @@ static int held_signal(lua_State *L)
 int bind_sys(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"monotonic", monotonic},      {"realtime", realtime},     {"euid", effective_uid}, {"pid", process_id},
-        {"isatty", is_terminal},       {"winsize", window_size},   {"raw", raw_terminal},   {"cooked", cooked_terminal},
-        {"getcwd", current_directory}, {"executable", executable}, {"hostname", host_name}, {"environ", environment},
-        {"write", write_text},         {"random_hex", random_hex}, {"sleep", sleep_for},    {"hold_signals", hold_signals},
+        {"monotonic", monotonic},      {"realtime", realtime},
+        {"euid", effective_uid},       {"pid", process_id},
+        {"isatty", is_terminal},       {"winsize", window_size},
+        {"raw", raw_terminal},         {"cooked", cooked_terminal},
+        {"getcwd", current_directory}, {"executable", executable},
+        {"hostname", host_name},       {"environ", environment},
+        {"write", write_text},         {"random_hex", random_hex},
+        {"sleep", sleep_for},          {"hold_signals", hold_signals},
         {"held_signal", held_signal},  {NULL, NULL},
     };
     lua_newtable(L);
