@@ -3,7 +3,6 @@
 local M = {}
 
 local MOUNT = "/run/moonbox/patch"
-local REPOSITORY = MOUNT .. "/repo.git"
 --- The program that runs in the box.
 M.GIT = "/usr/bin/git"
 
@@ -61,7 +60,7 @@ function M.git(self, box, arguments, spec)
   for _, argument in ipairs(arguments) do spec.run[#spec.run + 1] = argument end
   spec.cwd = self.path
   spec.env = spec.env or {}
-  spec.env.GIT_DIR, spec.env.GIT_WORK_TREE = REPOSITORY, self.path
+  spec.env.GIT_DIR, spec.env.GIT_WORK_TREE = self.repository, self.path
   return M.exec(self, box, spec)
 end
 
@@ -82,14 +81,15 @@ function M.without(text, others)
   return table.concat(out)
 end
 
---- Makes the repository in a fresh box; `format` is that of its objects, "sha1" or "sha256".
+--- Makes the repository in a fresh box; `format` is that of its objects, "sha1" or "sha256". Patches of one format share it.
 function M.start(self, box, format)
-  local made, message = M.exec(self, box, { run = { "/usr/bin/mkdir", "-p", REPOSITORY .. "/info" } })
+  self.repository = MOUNT .. "/" .. format .. ".git"
+  local made, message = M.exec(self, box, { run = { "/usr/bin/mkdir", "-p", self.repository .. "/info" } })
   if not made then return nil, message end
   made, message = M.exec(self, box, { run = { M.GIT, "init", "--bare", "--quiet", "--template=",
-    "--object-format=" .. format, REPOSITORY } })
+    "--object-format=" .. format, self.repository } })
   if not made then return nil, message end
-  return M.exec(self, box, { run = { "/usr/bin/tee", REPOSITORY .. "/info/attributes" }, stdin = ATTRIBUTES })
+  return M.exec(self, box, { run = { "/usr/bin/tee", self.repository .. "/info/attributes" }, stdin = ATTRIBUTES })
 end
 
 return M

@@ -34,10 +34,10 @@ describe("the patch", function()
   end)
   after_each(function() runs.remove(folder) end)
 
-  -- Runs `work` in the box; returns the patch's text, the record and the notices.
-  local function run(work)
+  -- Runs `work` in the box, in `pipeline` or PIPELINE; returns the patch's text, the record and the notices.
+  local function run(work, pipeline)
     local script = work:gsub("%$", "$$")
-    local code, out, err, record = runs.pipeline(folder, PIPELINE:format(script), { "--repo=" .. folder .. "/base" })
+    local code, out, err, record = runs.pipeline(folder, (pipeline or PIPELINE):format(script), { "--repo=" .. folder .. "/base" })
     assert.equal(0, code, out .. err)
     local notices = {}
     for _, event in ipairs(runs.events(record, "notice")) do notices[#notices + 1] = event.sentence end
@@ -110,8 +110,10 @@ return pipeline "gone" {
     assert.equal(0, (runs.shell(("cd '%s' && rm -rf base && git init -q --object-format=sha256"):format(folder)
       .. " -b main base && cd base && printf 'a\\0b' > binary && git add binary"
       .. " && git -c user.name=a -c user.email=a@b commit -q -m base")))
-    local _, record = run("printf 'c\\0d' > binary; printf '\\0' > new")
+    local two = PIPELINE:gsub('patch "/workspace"', '%0, patch "/home/agent"')
+    local _, record = run("printf 'c\\0d' > binary; printf '\\0' > new; echo > ~/note", two)
     reproduces(record)
+    assert.truthy(runs.read(record .. "/agent.patch"):find("note", 1, true))
   end)
 
   it("names what lies too deep for it", function()
@@ -211,8 +213,8 @@ X
 
     it("a .git that is gone, a file, a symlink or a repository of somebody else", function()
       hostile "rm -rf .git; echo changed >> text"
-      hostile "rm -rf .git; echo 'gitdir: /run/moonbox/patch/repo.git' > .git; echo changed >> text"
-      hostile "rm -rf .git; ln -s /run/moonbox/patch/repo.git .git; echo changed >> text"
+      hostile "rm -rf .git; echo 'gitdir: /run/moonbox/patch/sha1.git' > .git; echo changed >> text"
+      hostile "rm -rf .git; ln -s /run/moonbox/patch/sha1.git .git; echo changed >> text"
       hostile "rm -rf .git; git init -q --bare .git; git -C .git config core.bare false; echo changed >> text"
     end)
 
@@ -228,7 +230,7 @@ X
 
   it("doesn't let a step reach its repository", function()
     local _, record = run [[
-      ls -la /run/moonbox/patch && exit 1; mkdir -p /run/moonbox/patch && exit 1; find / -name repo.git | grep . && exit 1
+      ls -la /run/moonbox/patch && exit 1; mkdir -p /run/moonbox/patch && exit 1; find / -name sha1.git | grep . && exit 1
       exit 0]]
     reproduces(record)
   end)
