@@ -81,7 +81,8 @@ function M.without(text, others)
   return table.concat(out)
 end
 
---- Makes the repository in a fresh box; `format` is that of its objects, "sha1" or "sha256". Patches of one format share it.
+--- Makes the repository in a fresh box; `format` is that of its objects, "sha1" or "sha256". Patches of one format
+-- share it.
 function M.start(self, box, format)
   self.repository = MOUNT .. "/" .. format .. ".git"
   local made, message = M.exec(self, box, { run = { "/usr/bin/mkdir", "-p", self.repository .. "/info" } })

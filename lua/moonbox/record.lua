@@ -49,6 +49,17 @@ local function as_utf8(value)
   return copy
 end
 
+-- `data` as it may be written. States are the engine's own words, and what to do with a record is read from them: a
+-- secret that is part of one ("run") doesn't change them.
+local function fit(self, data)
+  local out = as_utf8(self.redactor:deep(data))
+  out.state = data.state
+  for i, step in ipairs(data.steps or {}) do
+    if type(step) == "table" then out.steps[i].state = step.state end
+  end
+  return out
+end
+
 -- The first of what could not be written; whether the caller looks at each or not, it can be told in the end.
 local function note(self, written, message)
   self.unwritten = self.unwritten or not written and message or nil
@@ -68,7 +79,7 @@ end
 
 --- Writes one event. `fields` is plain data; time, event and task are added. Returns the event.
 function M:event(name, fields)
-  local event = as_utf8(self.redactor:deep(fields or {}))
+  local event = fit(self, fields or {})
   event.time, event.event, event[self.task.kind or "task"] = M.time(), name, self.task.id
   note(self, self.events:write(json.encode(event) .. "\n"))
   if self.sink then self.sink(event) end
@@ -78,7 +89,7 @@ end
 --- Sets `fields` of task.json and writes it. Returns true, or nil, message.
 function M:save(fields)
   for key, value in pairs(fields or {}) do self.data[key] = value end
-  local text = json.encode(as_utf8(self.redactor:deep(self.data)), { pretty = true })
+  local text = json.encode(fit(self, self.data), { pretty = true })
   return note(self, sys.write_file(self.task:file((self.task.kind or "task") .. ".json"), text .. "\n", PRIVATE))
 end
 

@@ -98,6 +98,18 @@ describe("a record", function()
     assert.equal(one.id, data.id)
   end)
 
+  it("says the state whatever the secrets are", function()
+    local own = assert(record.open(one, { secrets = { "run", "pass" } }))
+    assert(own:save { state = "running", steps = { { name = "run", state = "passed" } }, given = { state = "pass" } })
+    own:event("step_ended", { step = "run", state = "passed" })
+    own:close()
+    local data = json.decode(runs.read(one:file("task.json")))
+    assert.same({ "running", "***", "passed", "***" },
+      { data.state, data.steps[1].name, data.steps[1].state, data.given.state })
+    assert.equal("passed", runs.events(one.path, "step_ended")[1].state)
+    assert.is_true(record.mark_lost(one.path))
+  end)
+
   it("keeps the beginning and the end of a long log, and counts the rest", function()
     local log = assert(written:log("logs/01-a.log"))
     local line = ("%08d "):rep(7281) .. "\n" -- 65,530 bytes
