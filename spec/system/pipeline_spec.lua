@@ -116,6 +116,7 @@ describe("moonbox run", function()
     for body, said in pairs {
       ['local _, out = box:exec { "sh", "-c", "echo $KEY" }; error("bad " .. out)'] = "pipeline.lua:3: bad ***",
       ['local _, out = box:exec { "sh", "-c", "echo $KEY" }; return 1, ("x"):rep(997) .. out'] = "xx***",
+      ['local _, out = box:exec { "sh", "-c", "echo $KEY" }; error(("x"):rep(270) .. out)'] = "xx***",
       ['notthere("x")'] = "pipeline.lua:3: unknown word `notthere`",
       ['if notthere then return 0 end'] = "pipeline.lua:3: unknown word `notthere`",
       ['global = 1'] = "pipeline.lua:3: `global = …` would make a global",
