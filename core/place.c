@@ -139,6 +139,13 @@ int place_make_directory(struct place *place, const char *path, struct err *err)
     return target.found >= 0 ? target.found : err_sys(err, "open %s in the root", path);
 }
 
+/* What is covered may be what find_parent remembers, or lie above it. */
+int place_cover(struct place *place, int target, int mount, struct err *err)
+{
+    util_close(&place->parent);
+    return mounts_attach(mount, target, err);
+}
+
 int place_attach(struct place *place, const char *path, bool directory, int mount, struct err *err)
 {
     struct target target;
@@ -152,7 +159,7 @@ int place_attach(struct place *place, const char *path, bool directory, int moun
         result = err_set(err, ENOTDIR, "a %s can't lie over a %s", directory ? "directory" : "file",
                          directory ? "file" : "directory");
     else
-        result = mounts_attach(mount, target.found, err);
+        result = place_cover(place, target.found, mount, err);
     util_close(&target.found);
     return result;
 }

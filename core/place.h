@@ -33,6 +33,9 @@ int place_make_directory(struct place *place, const char *path, struct err *err)
 /* Attaches a mount at an absolute path, where a directory, or an empty file to mount over, is made when nothing is. */
 int place_attach(struct place *place, const char *path, bool directory, int mount, struct err *err);
 
+/* Attaches a mount over what lies in the root already: `target` is of place_open. */
+int place_cover(struct place *place, int target, int mount, struct err *err);
+
 int place_symlink(struct place *place, const char *path, const char *to, struct err *err);
 int place_file(struct place *place, const char *path, const char *text, mode_t mode, struct err *err);
 

@@ -105,7 +105,7 @@ static int row_read_only(struct builder *b, const struct mount_row *row, struct 
     cleanup_fd int copy = mounts_copy(target, "", err);
     if (copy < 0 || mounts_restrict(copy, MOUNT_ATTR_RDONLY, err) < 0)
         return -1;
-    return mounts_attach(copy, target, err);
+    return place_cover(&b->place, target, copy, err);
 }
 
 static int row_mask(struct builder *b, const struct mount_row *row, struct err *err)
@@ -117,7 +117,7 @@ static int row_mask(struct builder *b, const struct mount_row *row, struct err *
     if (fstat(target, &st) < 0)
         return err_sys(err, "look at it");
     cleanup_fd int cover = mounts_copy(b->empty, S_ISDIR(st.st_mode) ? "dir" : "file", err);
-    return cover < 0 ? -1 : mounts_attach(cover, target, err);
+    return cover < 0 ? -1 : place_cover(&b->place, target, cover, err);
 }
 
 static int apply_row(struct builder *b, size_t i, struct err *err)

@@ -79,4 +79,18 @@ describe("a directory of the host, bound for writing", function()
     assert.equal(2, found.code)
     assert.is_truthy(found.stderr:find("Read-only file system", 1, true))
   end)
+
+  it("has over it the rows that come after it, also where an earlier row was below the same place", function()
+    box.shell(("mkdir -p %s/over/z %s/other && echo z > %s/other/z"):format(folder, box.home, box.home))
+    local function bound(first)
+      return box.sh("cat /srv/x/z/z; echo hit > /srv/x/z/hit", { "--bind", box.home .. "/other:" .. first,
+        "--bind", folder .. "/over:/srv/x:rw", "--bind", box.home .. "/other:/srv/x/z" })
+    end
+    for _, first in ipairs { "/opt/y", "/srv/x/y", "/srv/x/y/z" } do -- control: nothing was below it
+      local found = bound(first)
+      assert.equal("z\n", found.stdout, first .. ": " .. found.stderr)
+      assert.is_truthy(found.stderr:find("Read-only file system", 1, true), first)
+    end
+    assert.equal("", box.shell("ls " .. box.quote(folder .. "/over/z")).stdout)
+  end)
 end)
