@@ -161,6 +161,20 @@ static int never_wait(int fd, struct err *err)
     return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 ? 0 : err_sys(err, "set a pipe up");
 }
 
+/* A signal to the whole process group (a terminal's) waits until the child ignores it. */
+static pid_t start_deaf(uint64_t spaces, int *pidfd)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    pid_t pid = sys_clone3(spaces, -1, pidfd);
+    int saved = errno;
+    if (pid != 0)
+        sigprocmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return pid;
+}
+
 int warden_start(struct warden *warden, const struct warden_folder *folder, struct err *err)
 {
     const struct idmap *map = folder && geteuid() != 0 ? folder->map : NULL;
@@ -177,7 +191,7 @@ int warden_start(struct warden *warden, const struct warden_folder *folder, stru
     struct job job = {.parent = -1, .lifeline = life_read, .reports = report_write};
     if (folder)
         job.parent = folder->parent, job.name = folder->name, job.period = folder->period;
-    pid_t pid = sys_clone3(map ? CLONE_NEWUSER : 0, -1, &warden->pidfd);
+    pid_t pid = start_deaf(map ? CLONE_NEWUSER : 0, &warden->pidfd);
     if (pid < 0)
         return err_sys(err, "start the keeper");
     if (pid == 0) {

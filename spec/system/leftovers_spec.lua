@@ -151,6 +151,18 @@ describe("after a box", function()
     end
   end)
 
+  -- As a terminal's Ctrl-C or its end does, and before moonbox watches for it: every process of the group gets it.
+  it("whose whole process group had a signal at any moment of the start, the signal is the exit code", function()
+    local before = snapshot()
+    for i = 1, LONG and 500 or 60 do
+      -- 0 to 14.5 ms: from before the program to after the clone. A group is there once setsid has made it.
+      local done = box.shell(("setsid env %s </dev/null 2>&1 & p=$!; sleep %.4f; for _ in $(seq 500); do "
+        .. "kill -HUP -$p 2>/dev/null && break; sleep 0.01; done; wait $p"):format(line("base", "sleep 300"), (i * 7 % 30) / 2000))
+      assert.equal(129, done.code, done.stdout .. done.stderr)
+      if i % 20 == 0 then assert_clean(before, "round " .. i) end
+    end
+  end)
+
   it("whose moonbox was killed at any moment nothing is left within seconds", function()
     local before = snapshot()
     local script = "echo x > /workspace/f; sleep 300 & setsid sleep 300 & sleep 300"
