@@ -13,9 +13,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* Inside the range that systemd's UIDS-GIDS document leaves to containers (524288..1879048191), far above the
- * first entries of /etc/subuid. */
-enum { SLOT_BASE = 1610612736, SLOTS = 1024 };
+enum { SLOTS = 1024 };
 
 extern char **environ;
 
@@ -50,13 +48,13 @@ static bool slots_are_given_out(const char *file)
         return false;
     char line[512];
     bool overlap = false;
-    const unsigned long last = (unsigned long)SLOT_BASE + (unsigned long)SLOTS * IDMAP_RANGE;
+    const unsigned long last = (unsigned long)IDMAP_FIRST + (unsigned long)SLOTS * IDMAP_RANGE;
     while (!overlap && fgets(line, sizeof line, f)) {
         char *first = strchr(line, ':'), *count = first ? strchr(first + 1, ':') : NULL;
         if (!count)
             continue;
         unsigned long from = strtoul(first + 1, NULL, 10), n = strtoul(count + 1, NULL, 10);
-        overlap = from < last && from + n > (unsigned long)SLOT_BASE;
+        overlap = from < last && from + n > (unsigned long)IDMAP_FIRST;
     }
     fclose(f);
     return overlap;
@@ -66,7 +64,7 @@ static int take_slot(struct idmap *map, const char *lock_dir, struct err *err)
 {
     if (slots_are_given_out("/etc/subuid") || slots_are_given_out("/etc/subgid"))
         return err_set(err, EBUSY, "/etc/subuid or /etc/subgid gives out ids from %d on, which moonbox uses as root",
-                       SLOT_BASE);
+                       IDMAP_FIRST);
     if (mkdir(lock_dir, 0700) < 0 && errno != EEXIST)
         return err_sys(err, "make %s", lock_dir);
     cleanup_fd int dir = open(lock_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -82,7 +80,7 @@ static int take_slot(struct idmap *map, const char *lock_dir, struct err *err)
             return err_sys(err, "open %s/%s", lock_dir, name);
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
             continue;
-        map->uid_base = map->gid_base = SLOT_BASE + slot * IDMAP_RANGE;
+        map->uid_base = map->gid_base = IDMAP_FIRST + slot * IDMAP_RANGE;
         map->lock = steal_fd(&fd);
         return 0;
     }
@@ -165,13 +163,26 @@ static int run_helper(const char *tool, pid_t child, unsigned base, unsigned own
     return 0;
 }
 
+/* Where a pid namespace was made without its own procfs, a path below /proc is of somebody else. */
+static bool proc_is_ours(void)
+{
+    char text[16];
+    ssize_t length = readlink("/proc/self", text, sizeof text - 1);
+    text[length > 0 ? length : 0] = '\0';
+    return atoi(text) == getpid();
+}
+
 static int write_map(pid_t child, const char *file, const char *text, struct err *err)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", child, file);
-    if (util_write_file(AT_FDCWD, path, text) < 0)
-        return err_sys(err, "write %s", path);
-    return 0;
+    if (util_write_file(AT_FDCWD, path, text) == 0)
+        return 0;
+    err_sys(err, "write %s (moonbox doctor says what this host allows)", path);
+    if (!proc_is_ours())
+        err_set(err, err->code,
+                "/proc is not of moonbox's own pid namespace; mount one there (mount -t proc proc /proc)");
+    return -1;
 }
 
 int idmap_write(const struct idmap *map, pid_t child, struct err *err)

@@ -12,7 +12,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { IDMAP_RANGE = 65536 };
+/* The first of root's slots: inside the range that systemd's UIDS-GIDS document leaves to containers
+ * (524288..1879048191), far above the first entries of /etc/subuid. */
+enum { IDMAP_RANGE = 65536, IDMAP_FIRST = 1610612736 };
 
 struct idmap {
     bool range;     /* true: 0..65535 inside are base.. outside; false: the agent's id alone is the caller's */

@@ -222,7 +222,7 @@ static pid_t clone_owned(struct launch *l, uint64_t spaces, struct err *err)
     if (geteuid() == 0)
         return owner_clone(l->map->uid_base, spaces, group, &l->sandbox->pidfd, err);
     pid_t pid = sys_clone3(spaces, group, &l->sandbox->pidfd);
-    return pid < 0 ? err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)") : pid;
+    return pid < 0 ? owner_no_clone(err) : pid;
 }
 
 static int clone_child(struct launch *l, struct err *err)

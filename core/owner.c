@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -15,6 +16,13 @@ static int become(uid_t uid, cap_t capabilities)
     return setresuid((uid_t)-1, uid, (uid_t)-1) < 0 ? -1 : cap_set_proc(capabilities);
 }
 
+int owner_no_clone(struct err *err)
+{
+    if (errno == EAGAIN)
+        return err_sys(err, "start a process (ulimit -u, pids.max of a control group)");
+    return err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)");
+}
+
 pid_t owner_clone(uid_t owner, uint64_t flags, int cgroup_fd, int *pidfd, struct err *err)
 {
     cap_t capabilities = cap_get_proc();
@@ -23,7 +31,8 @@ pid_t owner_clone(uid_t owner, uint64_t flags, int cgroup_fd, int *pidfd, struct
     prctl(PR_GET_PDEATHSIG, &death_signal);
     if (!capabilities)
         return err_sys(err, "read the capabilities");
-    pid_t pid = become(owner, capabilities) < 0 ? -1 : sys_clone3(flags, cgroup_fd, pidfd);
+    bool owned = become(owner, capabilities) == 0;
+    pid_t pid = owned ? sys_clone3(flags, cgroup_fd, pidfd) : -1;
     if (pid == 0)
         return 0;
     if (pid < 0)
@@ -41,5 +50,8 @@ pid_t owner_clone(uid_t owner, uint64_t flags, int cgroup_fd, int *pidfd, struct
     }
     cap_free(capabilities);
     errno = failed;
-    return pid < 0 ? err_sys(err, "clone into new namespaces (moonbox doctor says what this host allows)") : pid;
+    if (pid >= 0)
+        return pid;
+    return owned ? owner_no_clone(err)
+                 : err_sys(err, "become user %u (moonbox doctor says what this host allows)", owner);
 }

@@ -17,4 +17,7 @@
  * not. Returns as fork(2) does, -1 with err set. Must not: change another thread's ids, so the caller has one. */
 pid_t owner_clone(uid_t owner, uint64_t flags, int cgroup_fd, int *pidfd, struct err *err);
 
+/* Sets err for a clone3 into new namespaces that failed with errno. Returns -1. */
+int owner_no_clone(struct err *err);
+
 #endif

@@ -41,6 +41,7 @@ static const struct {
     {"overlay_tmpfs", probe_overlay_tmpfs, NULL, 0, false},
     {"user_xattr", probe_user_xattr, NULL, 0, true},
     {"idmapped_mount", probe_idmapped, NULL, 0, true},
+    {"id_range", probe_id_range, NULL, 0, false},
     {"subuid", probe_subordinate, "/etc/subuid", 0, false},
     {"subgid", probe_subordinate, "/etc/subgid", 0, false},
     {"newuidmap", probe_id_helper, "newuidmap", 0, false},

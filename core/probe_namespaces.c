@@ -1,5 +1,7 @@
 #include "probe_parts.h"
 
+#include "idmap.h"
+#include "owner.h"
 #include "util.h"
 
 #include <errno.h>
@@ -112,4 +114,32 @@ void probe_network(const struct probe_case *with, struct probe_fact *fact)
         return;
     }
     probe_yes(fact, "made, with its loopback interface up");
+}
+
+/* What a sandbox of root's needs of its ids: core/owner, core/idmap, and pipes that are its agent's. */
+void probe_id_range(const struct probe_case *with, struct probe_fact *fact)
+{
+    const struct idmap map = {.range = true, .uid_base = IDMAP_FIRST, .gid_base = IDMAP_FIRST, .lock = -1};
+    struct err err;
+    int ends[2], pidfd = -1;
+    (void)with;
+    if (pipe2(ends, O_CLOEXEC) < 0 || fchown(ends[0], IDMAP_FIRST, IDMAP_FIRST) < 0) {
+        probe_no(fact, "give a pipe to user %d", IDMAP_FIRST);
+        return;
+    }
+    pid_t pid = owner_clone(IDMAP_FIRST, CLONE_NEWUSER, -1, &pidfd, &err);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    if (pid > 0 && idmap_write(&map, pid, &err) == 0) {
+        probe_yes(fact, "%d for each sandbox, from %d on", IDMAP_RANGE, IDMAP_FIRST);
+    } else {
+        errno = err.code;
+        probe_no(fact, pid > 0 ? "map %d ids from %d on" : "make a user namespace that one of %d ids from %d on owns",
+                 IDMAP_RANGE, IDMAP_FIRST);
+    }
+    if (pid > 0)
+        kill(pid, SIGKILL);
 }

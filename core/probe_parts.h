@@ -23,7 +23,7 @@ void probe_no(struct probe_fact *fact, const char *fmt, ...) __attribute__((form
 int probe_enter(int flags, struct probe_fact *fact);
 
 /* probe_namespaces.c */
-probe_function probe_namespaces, probe_proc, probe_network;
+probe_function probe_namespaces, probe_proc, probe_network, probe_id_range;
 /* probe_capture.c */
 probe_function probe_nftables, probe_capture;
 /* probe_files.c */

@@ -53,7 +53,7 @@ int sandbox_give(const struct sandbox *sandbox, int fd, struct err *err)
 {
     const struct idmap *map = sandbox->keeper ? &sandbox->keeper->map : &sandbox->own_map;
     if (geteuid() == 0 && !sandbox->remote && fchown(fd, idmap_host_uid(map), idmap_host_gid(map)) < 0)
-        return err_sys(err, "give a pipe to the agent");
+        return err_sys(err, "give a pipe to the agent (moonbox doctor says what this host allows)");
     return 0;
 }
 

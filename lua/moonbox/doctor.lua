@@ -5,8 +5,8 @@ local fixes = require "moonbox.doctor_fixes"
 local M = {}
 
 -- `need`: "all" = no sandbox without it; "disk", "ids", "network" = policies that ask for it ("disk": where their files
--- are on no disk image); "git" = pipelines; else a note. `only`: a row for "user" (not for root). Facts that are not
--- listed only explain others.
+-- are on no disk image); "git" = pipelines; else a note. `only`: a row for "user" (not for root) or for "root". Facts
+-- that are not listed only explain others.
 local ROWS = {
   { "user_namespace", "user namespaces", need = "all" },
   { "mount_namespace", "mount namespaces", need = "all" },
@@ -24,6 +24,7 @@ local ROWS = {
   { "user_xattr", "user attributes" },
   { "overlay_tmpfs", "overlay in memory" },
   { "idmapped_mount", "idmapped mounts" },
+  { "id_range", "ranges of ids", need = "all", only = "root" },
   { "subuid", "subordinate user ids", need = "ids", only = "user" },
   { "subgid", "subordinate group ids", need = "ids", only = "user" },
   { "newuidmap", "newuidmap", need = "ids", only = "user" },
@@ -75,7 +76,9 @@ function M.rows(facts, host)
   local out = {}
   for _, entry in ipairs(ROWS) do
     local fact = known.facts[entry[1]]
-    if fact and not (entry.only == "user" and host.root) then out[#out + 1] = row_of(entry, fact, known) end
+    if fact and (not entry.only or (entry.only == "root") == host.root) then
+      out[#out + 1] = row_of(entry, fact, known)
+    end
   end
   return out
 end

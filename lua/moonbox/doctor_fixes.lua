@@ -107,6 +107,13 @@ local function subordinate(_, host)
     lasting = "that is for good; where several users have some, take a range that /etc/subuid doesn't list" }
 end
 
+-- Root of a container that has but a few ids, or root without its capabilities.
+function M.id_range()
+  return { why = "this root may not give sandboxes ids of their own: it is a container's, or lacks capabilities",
+    now = "run moonbox as an ordinary user, or as a root with all ids and CAP_SETUID, CAP_SETGID, CAP_CHOWN and "
+      .. "CAP_SYS_ADMIN" }
+end
+
 M.subuid, M.subgid = subordinate, subordinate
 
 local function id_helper(fact)

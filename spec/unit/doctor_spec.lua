@@ -7,7 +7,7 @@ local GOOD = {
   user_namespace = "made and used", mount_namespace = "made and used", network_namespace = "made",
   other_namespaces = "made", proc = "mounted", mount_api = "works", seccomp = "installed", clone3 = "works",
   pidfd = "works", openat2 = "works", close_range = "works", confined = "no filter", overlay = "works",
-  user_xattr = "works", overlay_tmpfs = "works", idmapped_mount = "works", subuid = "65536 ids",
+  user_xattr = "works", overlay_tmpfs = "works", idmapped_mount = "works", id_range = "65536", subuid = "65536 ids",
   subgid = "65536 ids", newuidmap = "/usr/bin/newuidmap", newgidmap = "/usr/bin/newgidmap",
   ["cgroup.version"] = "version 2", ["cgroup.cpu"] = "version 2", ["cgroup.memory"] = "version 2",
   ["cgroup.pids"] = "version 2", ["cgroup.io"] = "version 2", ["cgroup.kill"] = "yes", memory_peak = "yes", landlock = "version 4",
@@ -84,6 +84,7 @@ local CASES = {
   { "user_xattr", { user_xattr = { "set", "EOPNOTSUPP" } }, "note", USER, "MOONBOX_STATE=" },
   { "overlay_tmpfs", { overlay_tmpfs = { "delete", "EIO" } }, "note", USER },
   { "idmapped_mount", { idmapped_mount = { "idmap", "EINVAL" } }, "note", ROOT },
+  { "id_range", { id_range = { "map 65536 ids", "EPERM" } }, "missing", ROOT, "CAP_SETUID" },
   { "subuid", { subuid = { "no range" } }, "note", USER, "usermod --add-subuids 100000-165535 " },
   { "subgid", { subgid = { "no range" } }, "note", USER, "--add-subgids 100000-165535 sam" },
   { "newuidmap", { newuidmap = { "no newuidmap in PATH", "ENOENT" } }, "note", USER,
@@ -152,13 +153,15 @@ describe("doctor's rows", function()
   it("have a case here for everything that can be missing", function()
     local tested = {}
     for _, case in ipairs(CASES) do tested[case[1]] = true end
-    for _, found in ipairs(doctor.rows(facts {}, USER)) do assert(tested[found.name], found.name) end
+    for _, host in ipairs { USER, ROOT } do
+      for _, found in ipairs(doctor.rows(facts {}, host)) do assert(tested[found.name], found.name) end
+    end
   end)
 
   it("are all ok on a good host, and leave out what root doesn't need", function()
     local mine, roots = doctor.rows(facts {}, USER), doctor.rows(facts {}, ROOT)
     for _, found in ipairs(mine) do assert.equal("ok", found.state) end
-    assert.equal(#mine - 4, #roots)
+    assert.equal(#mine - 4 + 1, #roots)
   end)
 end)
 
@@ -240,6 +243,21 @@ describe("doctor on this host", function()
     local before = os.time()
     check_live("")
     assert.is_true(os.time() - before < 30)
+  end)
+
+  -- As a rootless container's root has few ids, and another's root few capabilities.
+  it("says what root lacks where its sandboxes are refused", function()
+    local exec = 'env MOONBOX_STATE=$d build/moonbox exec --policy offline -- true 2>/dev/null; echo $?; rm -rf $d'
+    local less = {}
+    if select(2, run "unshare -Ur true") == 0 then less[1] = "unshare -Ur" end
+    if run("id -u") == "0\n" then less[#less + 1] = "setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin" end
+    for _, prefix in ipairs(less) do
+      local found, names = check_live(prefix)
+      assert.equal("missing", names.id_range.state)
+      assert.is_false(found.ok)
+      assert.equal("125\n", (run("d=$(mktemp -d); " .. prefix .. " " .. exec)))
+    end
+    if run("id -u") == "0\n" then assert.equal("ok", select(2, check_live("")).id_range.state) end -- control
   end)
 
   it("probes as an ordinary user too", function()
