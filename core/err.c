@@ -14,6 +14,12 @@ int err_set(struct err *err, int code, const char *fmt, ...)
     return -1;
 }
 
+/* Who reads the sentence can raise it. */
+static const char *limit_of(int code)
+{
+    return code == EMFILE ? " (the limit is that of ulimit -n)" : "";
+}
+
 int err_sys(struct err *err, const char *fmt, ...)
 {
     int saved = errno;
@@ -23,7 +29,7 @@ int err_sys(struct err *err, const char *fmt, ...)
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     size_t used = strlen(err->text);
-    snprintf(err->text + used, sizeof err->text - used, ": %s", strerror(saved));
+    snprintf(err->text + used, sizeof err->text - used, ": %s%s", strerror(saved), limit_of(saved));
     return -1;
 }
 

@@ -18,7 +18,8 @@ struct err {
 /* Sets the error to a formatted text. Returns -1, so that `return err_set(...)` reads well. */
 int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Sets the error from errno: the text gets ": " and strerror(errno). Returns -1. */
+/* Sets the error from errno: the text gets ": " and strerror(errno), and for EMFILE where its limit is set.
+ * Returns -1. */
 int err_sys(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "<context>: " in front of the text. Long texts lose their end, never their start. Returns -1. */

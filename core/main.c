@@ -11,6 +11,7 @@
 #include <lua.h>
 #include <luajit.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "moonbox: descriptor %d is closed, and /dev/null can't be opened in its place\n", fd);
             return code;
         }
+    signal(SIGXFSZ, SIG_IGN); /* what can't be written for a limit of the caller's is said (EFBIG) */
     if (quick_exec(argc, argv, &code))
         return code;
     arguments_note(argc, argv);

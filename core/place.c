@@ -186,7 +186,7 @@ int place_file(struct place *place, const char *path, const char *text, mode_t m
     if (fd < 0 && errno == EEXIST && unlinkat(parent, name, 0) == 0)
         fd = openat(parent, name, flags, mode);
     if (fd < 0 || util_write_all(fd, text, strlen(text)) < 0)
-        return err_sys(err, "write %s", path);
+        return err_sys(err, errno == EFBIG ? "write %s, against the limit of ulimit -f" : "write %s", path);
     return 0;
 }
 

@@ -40,7 +40,8 @@ return function(argv)
   if argv[1] == "supervise" and #argv == 3 then return require("moonbox.supervisor").main(argv[2], argv[3]) end
   local name = aliases[argv[1]] or argv[1] or "help"
   if not is_command(name) then return unknown(name) end
-  local args = { select(2, unpack(argv)) }
+  local args = {} -- there may be more than unpack can return
+  for i = 2, #argv do args[i - 1] = argv[i] end
   -- The help of `run PIPELINE` tells of the pipeline's own parameters.
   if wants_help(args) and not (name == "run" and #args > 1) then
     name, args = "help", { name }

@@ -3,15 +3,19 @@ local suggest = require "moonbox.suggest"
 
 local M = {}
 
+local ENOENT = 2
+
+-- Or false, and a sentence where that is not because there is none.
 local function exists(path)
-  local handle = io.open(path, "rb")
+  local handle, why, errno = io.open(path, "rb")
   if handle then handle:close() end
-  return handle ~= nil
+  return handle ~= nil, errno ~= ENOENT and why or nil
 end
 
 -- Never the current directory: that may be what an agent wrote.
 local function places()
-  local executable = require("moonbox.core").sys.executable() or ""
+  local executable, why = require("moonbox.core").sys.executable()
+  if not executable then return {}, why end
   local bin, program = executable:match("^(.*)/([^/]+)$")
   if program == "moonbox" then
     local prefix = bin:match("^(.*)/[^/]*$") or ""
@@ -31,15 +35,17 @@ function M.directory()
   local given = os.getenv("MOONBOX_POLICIES")
   if given and given ~= "" then return (given:gsub("(.)/+$", "%1")) end
   if found then return found end
-  local tries = places()
+  local tries, trouble = places()
   for _, directory in ipairs(tries) do
-    if exists(directory .. "/base.lua") then
+    local there, why = exists(directory .. "/base.lua")
+    if there then
       found = directory
       return directory
     end
+    trouble = trouble or why
   end
-  return nil,
-    "the shipped policies are not where moonbox looks for them; set MOONBOX_POLICIES to their directory"
+  return nil, ("the shipped policies are not where moonbox looks for them%s; set MOONBOX_POLICIES to their directory")
+    :format(trouble and (" (%s)"):format(trouble) or "")
 end
 
 --- The files that would make the shipped policies be another directory's, if they were there.

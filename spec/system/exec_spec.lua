@@ -77,6 +77,20 @@ describe("moonbox exec", function()
     end
   end)
 
+  it("hands on as many arguments as the kernel takes", function()
+    assert.equal("100000\n", box.shell(box.line({}, { "sh", "-c", "echo $#; exit 7", "sh" }) .. " $(yes a | head -100000)").stdout)
+    assert.equal(7, box.shell(box.line({}, { "sh", "-c", "exit 7", "sh" }) .. " $(yes a | head -100000)").code)
+  end)
+
+  it("says which limit of its caller's is too low", function()
+    for limit, sentence in pairs { ["-n 10"] = "%(the limit is that of ulimit %-n%)", ["-f 0"] = "limit of ulimit %-f" } do
+      -- Through a pipe: `ulimit -f` holds for the file that stderr is here, too.
+      local result = box.shell(("{ sh -c %s; echo $?; } 2>&1 | cat"):format(box.quote("ulimit " .. limit .. "; exec "
+        .. box.line({}, { "true" }))))
+      assert.matches(sentence .. "[^\n]*\n125\n$", result.stdout)
+    end
+  end)
+
   it("ends a command that outlives --time with 124 and a sentence", function()
     local result = box.sh("trap '' INT; sleep 100", { "--time", "0.5" })
     assert.equal(124, result.code)
