@@ -130,7 +130,7 @@ static _Noreturn void guard(struct job *job)
 static _Noreturn void child(struct job *job, int go)
 {
     /* Only the lifeline ends it: a terminal's Ctrl-C must not, or the folder would stay. */
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ};
     char byte;
     sigset_t none;
     prctl(PR_SET_NAME, "moonbox-keeper");

@@ -50,6 +50,7 @@ int confine_first(pid_t parent, int *fds, int n, struct err *err)
     if (setsid() < 0)
         return err_sys(err, "start a session");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log that may not grow is an error of write(2) */
     if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NAME, "moonbox-gateway") < 0)
         return err_sys(err, "become undumpable");
     if (util_keep_fds(fds, n, 3) < 0)

@@ -16,10 +16,10 @@ local M = {}
 -- Numbers of <linux/capability.h> that a plan or the gateway may have.
 local CAPABILITY = { net_bind_service = 10, net_admin = 12 }
 
--- Signal masks as in status. All that can be blocked but two of the C library's own; PIPE; INT; and what a keeper
--- ignores: HUP, INT, QUIT, PIPE, TERM.
-local NONE, ALL, PIPE = "0000000000000000", "fffffffe7ffbfeff", "0000000000001000"
-local KEEPER_IGNORES = "0000000000005007"
+-- Signal masks as in status. All that can be blocked but two of the C library's own; what a gateway ignores: PIPE and
+-- XFSZ; and what a keeper ignores: HUP, INT, QUIT, PIPE, TERM and XFSZ.
+local NONE, ALL, GATEWAY_IGNORES = "0000000000000000", "fffffffe7ffbfeff", "0000000001001000"
+local KEEPER_IGNORES = "0000000001005007"
 
 -- The filters of a sandbox (core/seccomp). One that may write to the host has another (core/setid), and one that is
 -- pinned to processors (core/affinity), and so has a command in a leaf, whose init may call clone3.
@@ -165,7 +165,7 @@ function M.check_gateway(look, context)
   out:expect("Seccomp_filters", tostring(filters), look.status.Seccomp_filters)
   if uid == "0" then out:expect("Uid", "not root's", look.status.Uid) end
   checks.undumpable(out, look, uid)
-  out:expect("SigIgn", PIPE, look.status.SigIgn)
+  out:expect("SigIgn", GATEWAY_IGNORES, look.status.SigIgn)
   out:expect("limit core", "0", look.limits and ("%.0f"):format(look.limits.core))
   local user = look.namespaces and look.namespaces.user
   out:expect("namespace user", "not the host's", user, user ~= outside.namespaces.user)

@@ -92,8 +92,8 @@ describe("a network whose connections are", function()
   it("written down in lines that are JSON, whatever a policy's texts are made of", function()
     local name = ("long-"):rep(12) .. "x.test"
     local reasons = { "für Fremde gesperrt – запрещено", ("я"):rep(400), ('"\\\\'):rep(200), ("\\1"):rep(400),
-      "\\200\\237 \\194\\155[31m" }
-    local wanted = { reasons[1], ("я"):rep(128), ('"\\'):rep(128), ("\1"):rep(86), "\195\136\195\173 \195\130\194\155[31m" }
+      "È \194\155[31m" }
+    local wanted = { reasons[1], ("я"):rep(128), ('"\\'):rep(128), ("\1"):rep(86), "È \195\130\194\155[31m" }
     for i, reason in ipairs(reasons) do
       local policy = lab.policy(([[  deny { "%s", why = '%s' }, allow { "allowed.test" },]]):format(name, reason))
       require("support.runs").remove(box.state .. "/tasks")
