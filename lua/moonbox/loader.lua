@@ -43,8 +43,8 @@ function Session:stop_at_mistakes() self.stops = true end
 --- Notes a mistake in `file` (as returned in rows) at `line`; `usage`: of whoever gives a policy its parameters.
 -- Control characters never get further than here.
 function Session:report(file, line, text, usage)
-  text = text:gsub("[%c\127]", "?")
   if self.stops then error(("%s:%d: %s"):format(file.label, line, text), 0) end
+  text = text:gsub("[%c\127]", "?")
   local seen = self.seen or {}
   self.seen = seen
   local id = file.index .. ":" .. line .. ":" .. text

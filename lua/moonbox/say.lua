@@ -4,9 +4,16 @@ local units = require "moonbox.units"
 
 local M = {}
 
+local redact
+
+--- While a function of a file runs that may hold secrets: `hide(text)` replaces them in each value that is said, before
+-- the value is cut and its line breaks go, after which they would not be found. Nil: no more.
+function M.hide(hide) redact = hide end
+
 --- A value in a message: short, on one line, without control characters.
 function M.plain(value)
-  local text = safe_library.tostring(value):gsub("[%c\127]", "?")
+  local text = safe_library.tostring(value)
+  text = (redact and redact(text) or text):gsub("[%c\127]", "?")
   if #text > 60 then text = text:sub(1, 57) .. "..." end
   return text
 end

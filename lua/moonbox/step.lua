@@ -206,7 +206,9 @@ local function run_body(try)
     if signal then stop(interrupted(signal)) end
     if sys.monotonic() > try.deadline then stop(time_over(try)) end
   end, "", HOOK_COUNT)
+  say.hide(function(text) return try.run.record.redactor:text(text) end)
   local called, value, sentence = pcall(try.step.body, box_api(try), given_api(try))
+  say.hide(nil)
   debug.sethook()
   if called then return body_result(value, sentence) end
   if type(value) == "table" and value.step_ended then error(value, 0) end

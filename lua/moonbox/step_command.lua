@@ -1,4 +1,5 @@
 --- What a `do` function passes to box:exec: the arguments themselves, or run = {…}, with env, cwd, stdin and time.
+local say = require "moonbox.say"
 local units = require "moonbox.units"
 local values = require "moonbox.values"
 
@@ -34,7 +35,7 @@ local check = {}
 function check.env(env)
   for name, value in pairs(env) do
     local wrong = values.env_name_wrong(name)
-    if wrong then return ("box:exec: env: %q %s"):format(tostring(name), wrong) end
+    if wrong then return ('box:exec: env: "%s" %s'):format(say.plain(name), wrong) end
     if type(value) ~= "string" and type(value) ~= "number" then
       return ("box:exec: env: %s takes text, not a %s"):format(name, type(value))
     end
